@@ -1,0 +1,35 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: train test check docs clean
+
+train: .venv/sample  ## distil the sample teacher into the sample student and print the report
+	$(BIN)/python train.py $(ARGS)
+
+test: .venv/dev  ## linters, types, and all tests
+	$(MAKE) check
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev  ## linters and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: .venv/dev  ## the documentation as a site in site/
+	$(BIN)/mkdocs build --strict
+
+.venv/pip: 
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/sample: .venv/pip pyproject.toml requirements/constraints.txt requirements/sample.txt
+	$(BIN)/pip install --quiet -c requirements/constraints.txt -e .
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/sample.txt
+	touch $@
+
+.venv/dev: .venv/sample
+	$(BIN)/pip install --quiet -c requirements/constraints.txt -e '.[dev]'
+	touch $@
+
+clean:  ## remove what was installed and computed; runs in outputs/ stay
+	rm -rf .venv cache site

@@ -1,0 +1,238 @@
+"""From a source's splits to the examples of a run: checked, numbered, split, labels as class indices."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+from datasets import Dataset, Value, concatenate_datasets
+
+from potstill import fingerprint
+from potstill.errors import UserError
+
+log = logging.getLogger(__name__)
+
+IGNORED = -100
+LARGEST_HASH = 2**63
+TEXTS = ("text", "text_pair")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples of a run, with columns `id`, `text`, (`text_pair`), `label`, `where`.
+
+    Args:
+        train: the labelled training rows.
+        unlabelled: the transfer set: rows whose `label` is -100; may have no rows.
+        validation: rows that choose the checkpoint.
+        test: rows that give the scores of the report.
+        labels: the class names in order of their index.
+        notes: what was decided on the way, a line each.
+    """
+
+    train: Dataset
+    unlabelled: Dataset
+    validation: Dataset
+    test: Dataset
+    labels: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def transfer(self) -> Dataset:
+        """What distillation runs over: the labelled and the unlabelled training rows."""
+        return concatenate_datasets([self.train, self.unlabelled]) if len(self.unlabelled) else self.train
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of what a teacher is fine-tuned on: content and labels of training and validation rows."""
+        return fingerprint.of_value([self.labels, _content(self.train), _content(self.validation)])
+
+
+@dataclass(frozen=True)
+class Split:
+    """How training rows are parted; always by a hash of their content, so that it never changes.
+
+    Args:
+        validation: share of the training rows that becomes the validation split where there is none.
+        test: the same for the test split.
+        labelled_rows: how many training rows keep their labels; the rest joins the transfer set.
+        distinct: keep only the first of rows with the same text.
+    """
+
+    validation: float = 0.1
+    test: float = 0.1
+    labelled_rows: int | None = None
+    distinct: bool = False
+
+    def __post_init__(self) -> None:
+        if self.validation < 0 or self.test < 0 or self.validation + self.test >= 1:
+            raise UserError(
+                f"data.split: validation {self.validation} and test {self.test} must leave something to train on"
+            )
+
+
+def prepare(splits: dict[str, Dataset], split: Split, labels: Sequence[str] | None = None) -> Examples:
+    """Check and part the rows of a source.
+
+    Args:
+        splits: what a source gave: `train`, and perhaps `validation`, `test`, `unlabelled`.
+        split: how to part the training rows.
+        labels: the class names in order; found in the training rows where not given.
+
+    Raises:
+        UserError: a split without rows, an unknown label, fewer than two classes.
+    """
+    notes: list[str] = []
+    splits = {name: _without_empty(name, rows) for name, rows in splits.items()}
+    if split.distinct:
+        splits["train"] = _distinct(splits["train"], notes)
+    splits = _cut_missing(splits, split, notes)
+    splits["train"], splits["unlabelled"] = _part_unlabelled(splits["train"], splits.get("unlabelled"), split, notes)
+    for name in ("train", "validation", "test"):
+        if not len(splits[name]):
+            raise UserError(f"data: no rows are left in the {name} split")
+    names = _label_names(splits["train"], labels)
+    encoded = {name: _encode(name, rows, names) for name, rows in splits.items()}
+    examples = Examples(**encoded, labels=names, notes=tuple(notes))
+    _warn_of_unseen_classes(examples)
+    _warn_of_recurring_tests(examples)
+    return examples
+
+
+def _texts(rows: Dataset) -> list[str]:
+    return [column for column in TEXTS if column in rows.column_names]
+
+
+def _contents(rows: Dataset) -> Iterator[str]:
+    """The text of each row, two texts joined by a character that no text contains."""
+    columns = _texts(rows)
+    for batch in rows.select_columns(columns).iter(batch_size=1000):
+        yield from map("\0".join, zip(*(batch[column] for column in columns), strict=True))
+
+
+def _hashes(rows: Dataset, normalise: Callable[[str], str] = str) -> np.ndarray:
+    return np.fromiter((fingerprint.of_text(normalise(text)) for text in _contents(rows)), np.int64, len(rows))
+
+
+def _without_empty(name: str, rows: Dataset) -> Dataset:
+    keep = np.ones(len(rows), dtype=bool)
+    for column in _texts(rows):
+        lengths = pc.utf8_length(pc.utf8_trim_whitespace(rows.with_format("arrow")[column][:]))
+        keep &= lengths.to_numpy(zero_copy_only=False) > 0
+    if keep.all():
+        return rows
+    (empty,) = np.nonzero(~keep)
+    log.warning(
+        "%d rows of %s have an empty text and are left out, first %s", len(empty), name, rows[empty[0]]["where"]
+    )
+    return rows.select(np.nonzero(keep)[0])
+
+
+def _distinct(rows: Dataset, notes: list[str]) -> Dataset:
+    _, first = np.unique(_hashes(rows), return_index=True)
+    notes.append(f"{len(rows) - len(first)} training rows that repeat an earlier text are left out")
+    return rows.select(np.sort(first))
+
+
+def _cut_missing(splits: dict[str, Dataset], split: Split, notes: list[str]) -> dict[str, Dataset]:
+    """Cut validation and test, where missing, off the training rows, whole groups at a time."""
+    train = splits["train"]
+    missing = {name: getattr(split, name) for name in ("validation", "test") if name not in splits}
+    if not missing or not len(train):
+        return splits
+    place = _group_hashes(train) / LARGEST_HASH
+    side = np.full(len(train), "train", dtype=object)
+    start = 0.0
+    for name, share in missing.items():
+        side[(place >= start) & (place < start + share)] = name
+        start += share
+        notes.append(f"{name} split: {np.sum(side == name)} rows cut off the training rows")
+    return splits | {name: train.select(np.nonzero(side == name)[0]) for name in ("train", *missing)}
+
+
+def _group_hashes(rows: Dataset) -> np.ndarray:
+    groups = rows.with_format("arrow")["group"][:]
+    if groups.null_count == len(rows):
+        return _hashes(rows)
+    return np.fromiter((fingerprint.of_text(str(group)) for group in groups.to_pylist()), np.int64, len(rows))
+
+
+def _part_unlabelled(
+    train: Dataset, unlabelled: Dataset | None, split: Split, notes: list[str]
+) -> tuple[Dataset, Dataset]:
+    """Training rows with a label, at most `labelled_rows` of them; and all others without."""
+    has_label = ~rows_without_label(train)
+    kept = has_label.copy()
+    if split.labelled_rows is not None and has_label.sum() > split.labelled_rows:
+        order = np.argsort(np.where(has_label, _hashes(train), LARGEST_HASH - 1), kind="stable")
+        kept[order[split.labelled_rows :]] = False
+        notes.append(f"{kept.sum()} of {has_label.sum()} labelled training rows keep their label")
+    transfer = train.select(np.nonzero(~kept)[0])
+    given = [] if unlabelled is None else [unlabelled]
+    return train.select(np.nonzero(kept)[0]), concatenate_datasets([transfer, *given])
+
+
+def rows_without_label(rows: Dataset) -> np.ndarray:
+    """Which rows have no label, as an array of bool."""
+    return pc.is_null(rows.with_format("arrow")["label"][:]).to_numpy(zero_copy_only=False)
+
+
+def _label_names(train: Dataset, labels: Sequence[str] | None) -> tuple[str, ...]:
+    found = {str(label) for label in train.unique("label")}
+    if labels is not None:
+        return tuple(map(str, labels))
+    if len(found) < 2:
+        raise UserError(f"data.label: the training rows have {len(found)} class{'' if len(found) == 1 else 'es'}")
+    numeric = all(label.lstrip("-").isdigit() for label in found)
+    return tuple(sorted(found, key=int if numeric else str))
+
+
+def _encode(name: str, rows: Dataset, labels: tuple[str, ...]) -> Dataset:
+    """Rows with an id and the index of their label, -100 in the transfer set."""
+    texts = rows.column_names
+    index = {label: number for number, label in enumerate(labels)}
+    if name == "unlabelled":
+        encoded = np.full(len(rows), IGNORED, dtype=np.int64)
+    else:
+        encoded = np.fromiter((index.get(str(label), IGNORED) for label in rows["label"]), np.int64, len(rows))
+        _refuse_unknown(name, rows, encoded, labels)
+    rows = rows.select_columns([column for column in texts if column in (*TEXTS, "where")])
+    rows = rows.add_column("id", _hashes(rows), feature=Value("int64"))
+    return rows.add_column("label", encoded, feature=Value("int64"))
+
+
+def _refuse_unknown(name: str, rows: Dataset, encoded: np.ndarray, labels: tuple[str, ...]) -> None:
+    (unknown,) = np.nonzero(encoded == IGNORED)
+    if len(unknown):
+        row = rows[int(unknown[0])]
+        what = "no label" if row["label"] is None else f"unknown label {row['label']!r}"
+        raise UserError(
+            f"{row['where']}: {what} in the {name} split ({len(unknown)} such rows); "
+            f"known are {', '.join(labels)}; name all classes with data.labels"
+        )
+
+
+def _warn_of_unseen_classes(examples: Examples) -> None:
+    counts = Counter(examples.train["label"])
+    unseen = [label for number, label in enumerate(examples.labels) if not counts[number]]
+    if unseen:
+        log.warning("%d classes have no training row: %s", len(unseen), ", ".join(unseen))
+
+
+def _warn_of_recurring_tests(examples: Examples) -> None:
+    """Compared without case and white space, as a copied text often differs in them alone."""
+
+    def normalised(text: str) -> str:
+        return " ".join(text.casefold().split())
+
+    test = _hashes(examples.test, normalised)
+    for name in ("train", "unlabelled"):
+        recurring = np.isin(test, _hashes(getattr(examples, name), normalised)).sum()
+        if recurring:
+            log.warning("%d of %d test rows recur in the %s rows: the test score flatters", recurring, len(test), name)
+
+
+def _content(rows: Dataset) -> list[int]:
+    return [*rows["id"], *rows["label"]]

@@ -1,0 +1,99 @@
+"""The batches of one fit."""
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from datasets import Dataset
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+from transformers import PreTrainedTokenizerFast
+
+from data.batches import Batch, EncodedExamples, LengthGroupedBatches
+from data.tokenization import tokenize
+from potstill import fingerprint
+
+
+class Batches(pl.LightningDataModule):
+    """Training and validation batches: `id` and `labels` `[B]`, `encodings` by tokenizer fingerprint.
+
+    A batch is padded to its longest member. How far training has come through an epoch is kept in
+    Lightning's checkpoint, so that a resumed run goes on with the very next batch.
+
+    Args:
+        train: training rows, labelled or not.
+        validation: validation rows.
+        tokenizers: one or several; equal ones are applied once.
+        max_length: tokens at which a text is cut.
+        batch_size: rows of a training batch.
+        eval_batch_size: rows of any other batch.
+        workers: processes that prepare batches; 0 prepares them in this one.
+        seed: of the order of the training rows.
+    """
+
+    def __init__(
+        self,
+        train: Dataset,
+        validation: Dataset,
+        tokenizers: list[PreTrainedTokenizerFast],
+        max_length: int,
+        batch_size: int,
+        eval_batch_size: int,
+        workers: int = 0,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.tokenizers = {fingerprint.of_tokenizer(tokenizer): tokenizer for tokenizer in tokenizers}
+        self.max_length, self.batch_size, self.eval_batch_size = max_length, batch_size, eval_batch_size
+        self.workers, self.seed = workers, seed
+        self.train = self.encode(train)
+        self.validation = self.encode(validation)
+        self._progress = {"epoch": 0, "batch": 0}
+
+    def encode(self, rows: Dataset) -> EncodedExamples:
+        """The rows as every tokenizer cuts them."""
+        tables = {key: tokenize(rows, tokenizer, self.max_length) for key, tokenizer in self.tokenizers.items()}
+        padding = {key: int(tokenizer.pad_token_id or 0) for key, tokenizer in self.tokenizers.items()}
+        return EncodedExamples(rows, tables, padding)
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled batches, grouped by length; every rank its share."""
+        lengths = np.max([table["length"] for table in self.train.encodings.values()], axis=0)
+        trainer = self.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        self.order = LengthGroupedBatches(lengths, self.batch_size, self.seed, rank, world_size)
+        self.order.epoch, self.order.skip = self._progress["epoch"], self._progress["batch"]
+        return self._loader(self.train, self.order)
+
+    def val_dataloader(self) -> DataLoader:
+        """Validation batches in the order of the rows."""
+        return self.evaluation(self.validation)
+
+    def evaluation(self, examples: EncodedExamples) -> DataLoader:
+        """Batches in the order of the rows."""
+        return self._loader(
+            examples, BatchSampler(SequentialSampler(range(len(examples))), self.eval_batch_size, False)
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many epochs are done, and how many batches of the one under way."""
+        assert self.trainer is not None
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        epoch = self.trainer.current_epoch
+        return {"epoch": epoch, "batch": done} if done < len(self.order) else {"epoch": epoch + 1, "batch": 0}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a checkpoint was written."""
+        self._progress = state
+
+    def _loader(self, examples: EncodedExamples, batches: Any) -> DataLoader:
+        return DataLoader(
+            examples,
+            batch_sampler=batches,
+            collate_fn=_as_it_is,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+        )
+
+
+def _as_it_is(batch: Any) -> Batch:
+    return batch

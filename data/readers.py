@@ -1,0 +1,152 @@
+"""Rows out of local files, each with the place it came from, so that bad data can be named."""
+
+import bz2
+import csv
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from potstill.errors import UserError
+
+Row = dict[str, Any]
+OPENERS: dict[str, Callable[..., IO]] = {".bz2": bz2.open, ".gz": gzip.open}
+
+csv.field_size_limit(sys.maxsize)
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[str, Row]]:
+    """Yield `(where, row)` for each row of a csv, tsv, json, jsonl or parquet file.
+
+    `where` names file and line (csv, tsv, jsonl) or file and row. Text files are UTF-8, with or
+    without a byte order mark, and may be compressed (`.gz`, `.bz2`). A tsv has no quoting, as in
+    GLUE's files; a csv has the usual double quotes.
+
+    Raises:
+        UserError: the file is missing, of another kind, not text, or a row of it is malformed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    kind = path.with_suffix("").suffix if path.suffix in OPENERS else path.suffix
+    reader = READERS.get(kind)
+    if reader is None:
+        raise UserError(f"{path}: unknown kind of file {kind!r}; known are {', '.join(READERS)}")
+    try:
+        yield from reader(path)
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise UserError(f"{path}: {_first_undecodable_line(path) or error}") from error
+
+
+def _csv(path: Path) -> Iterator[tuple[str, Row]]:
+    yield from _delimited(path, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+
+
+def _tsv(path: Path) -> Iterator[tuple[str, Row]]:
+    yield from _delimited(path, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def _delimited(path: Path, **dialect: Any) -> Iterator[tuple[str, Row]]:
+    with _open_text(path) as file:
+        rows = csv.reader(_without_nul(path, file), **dialect)
+        header = next(rows, None)
+        if not header:
+            raise UserError(f"{path}: empty, where a header line was expected")
+        while True:
+            line = rows.line_num + 1
+            try:
+                fields = next(rows, None)
+            except csv.Error as error:
+                raise UserError(f"{path}:{line}: {error}") from error
+            if fields is None:
+                return
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                raise UserError(f"{path}:{line}: {len(fields)} fields, where the header has {len(header)}")
+            yield f"{path}:{line}", dict(zip(header, fields, strict=True))
+
+
+def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
+    with _open_text(path) as file:
+        for line, text in enumerate(_without_nul(path, file), start=1):
+            if text.strip():
+                where = f"{path}:{line}"
+                yield where, _as_row(where, _parse(where, text))
+
+
+def _json(path: Path) -> Iterator[tuple[str, Row]]:
+    with _open_text(path) as file:
+        rows = _parse(str(path), file.read())
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: a list of objects was expected; for one object a line call the file .jsonl")
+    for number, row in enumerate(rows, start=1):
+        where = f"{path}: row {number}"
+        yield where, _as_row(where, row)
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
+    number = 0
+    try:
+        for batch in pa.parquet.ParquetFile(path).iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{path}: row {number}", row
+    except pa.ArrowException as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+READERS: dict[str, Callable[[Path], Iterator[tuple[str, Row]]]] = {
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".json": _json,
+    ".jsonl": _jsonl,
+    ".parquet": _parquet,
+}
+
+
+def _open(path: Path, mode: str, **options: Any) -> IO:
+    return OPENERS.get(path.suffix, open)(path, mode, **options)
+
+
+def _open_text(path: Path) -> IO[str]:
+    return _open(path, "rt", encoding="utf-8-sig", newline="")
+
+
+def _without_nul(path: Path, lines: IO[str]) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise UserError(f"{path}:{number}: not text but binary data")
+        yield line
+
+
+def _parse(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not JSON: {error}") from error
+
+
+def _as_row(where: str, row: Any) -> Row:
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: an object was expected, not {type(row).__name__}")
+    return row
+
+
+def _first_undecodable_line(path: Path) -> str | None:
+    """What is wrong, and in which line: decoders only tell the offset within their buffer."""
+    try:
+        with _open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    line.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    return f"line {number} is not UTF-8 text (byte 0x{line[error.start]:02x})"
+    except (OSError, EOFError):
+        pass
+    return None

@@ -1,0 +1,194 @@
+"""Where examples come from: local files, the Hub, or a member of an installed package.
+
+Every source gives the same columns, whatever its own are called:
+
+- `text`, and `text_pair` where there are two texts;
+- `label`: the label as text, or None where there is none;
+- `group`: what must stay on one side of a split, or None;
+- `where`: file and line, so that bad data can be named.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets import Dataset, Features, Value
+from datasets.arrow_writer import ArrowWriter
+
+from data.readers import read_rows
+from potstill import fingerprint, packages
+from potstill.errors import UserError
+
+SPLITS = ("train", "validation", "test", "unlabelled")
+NO_LABEL = {"", "-1", "None"}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a source's own columns are called.
+
+    Args:
+        text: the column of the text, or two columns for pairs of texts.
+        label: the column of the label; None where no row has one.
+        group: rows that agree in this column are never parted by a split.
+    """
+
+    text: str | Sequence[str]
+    label: str | None = None
+    group: str | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """The names of the one or two text columns."""
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+    @property
+    def features(self) -> Features:
+        """The columns that a source gives."""
+        texts = ["text", "text_pair"][: len(self.texts)]
+        return Features({name: Value("string") for name in (*texts, "label", "group", "where")})
+
+    def pick(self, where: str, row: Mapping[str, Any], labelled: bool) -> dict[str, str | None]:
+        """The row under the common names.
+
+        Raises:
+            UserError: a column is missing; the message lists those that are there.
+        """
+        texts = dict(zip(("text", "text_pair"), (self._value(where, row, c) or "" for c in self.texts), strict=False))
+        label = self._value(where, row, self.label) if self.label and labelled else None
+        group = self._value(where, row, self.group) if self.group else None
+        return texts | {"label": None if label in NO_LABEL else label, "group": group, "where": where}
+
+    @staticmethod
+    def _value(where: str, row: Mapping[str, Any], column: str) -> str | None:
+        if column not in row:
+            raise UserError(f"{where}: no column {column!r}; there are {', '.join(map(repr, row))}")
+        value = row[column]
+        return None if value is None else str(value)
+
+
+class Source(ABC):
+    """Gives the splits that it has; `train` is always one of them."""
+
+    @abstractmethod
+    def read(self, columns: Columns, cache: Path) -> dict[str, Dataset]:
+        """The splits, as memory-mapped tables kept under `cache`."""
+
+
+@dataclass(frozen=True)
+class Files(Source):
+    """Local csv, tsv, json, jsonl or parquet files, one a split.
+
+    Args:
+        train, validation, test: files with labels; only `train` must be given.
+        unlabelled: texts for the transfer set; a label column in it is not read.
+        drop: rows to leave out, as column -> value.
+    """
+
+    train: str
+    validation: str | None = None
+    test: str | None = None
+    unlabelled: str | None = None
+    drop: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, columns: Columns, cache: Path) -> dict[str, Dataset]:
+        paths = {split: getattr(self, split) for split in SPLITS}
+        return {
+            split: _read_file(Path(path), columns, dict(self.drop), split != "unlabelled", cache)
+            for split, path in paths.items()
+            if path is not None
+        }
+
+
+@dataclass(frozen=True)
+class Package(Source):
+    """A file inside an installed distribution, found without importing it; all rows are `train`.
+
+    Args:
+        distribution: the name under which pip knows it.
+        member: the file's path in it.
+        drop: rows to leave out, as column -> value.
+    """
+
+    distribution: str
+    member: str
+    drop: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, columns: Columns, cache: Path) -> dict[str, Dataset]:
+        path = packages.member(self.distribution, self.member)
+        return Files(train=str(path), drop=self.drop).read(columns, cache)
+
+
+@dataclass(frozen=True)
+class Hub(Source):
+    """A data set of the Hugging Face Hub, or a local folder that `datasets` can load.
+
+    Args:
+        path: the data set's id or the folder.
+        name: its configuration.
+        train, validation, test, unlabelled: its names for our splits.
+    """
+
+    path: str
+    name: str | None = None
+    train: str = "train"
+    validation: str | None = None
+    test: str | None = None
+    unlabelled: str | None = None
+
+    def read(self, columns: Columns, cache: Path) -> dict[str, Dataset]:
+        names = {split: getattr(self, split) for split in SPLITS}
+        return {split: self._split(split, name, columns) for split, name in names.items() if name is not None}
+
+    def _split(self, split: str, name: str, columns: Columns) -> Dataset:
+        try:
+            rows = datasets.load_dataset(self.path, self.name, split=name)
+        except (OSError, ValueError) as error:  # no network, no such data set, no such split
+            reason = str(error).splitlines()[0]
+            raise UserError(f"data set {self.path}, split {name}: {reason}; local files go in by data=files") from error
+        label = columns.label or ""
+        names = getattr(rows.features.get(label), "names", None)
+
+        def pick(row: Mapping[str, Any], number: int) -> dict[str, str | None]:
+            where = f"{self.path}/{name}: row {number + 1}"
+            if names and row[label] is not None:
+                row = {**row, label: names[row[label]] if row[label] >= 0 else None}
+            return columns.pick(where, row, labelled=split != "unlabelled")
+
+        return rows.map(pick, with_indices=True, remove_columns=rows.column_names, features=columns.features)
+
+
+def _read_file(path: Path, columns: Columns, drop: Mapping[str, str], labelled: bool, cache: Path) -> Dataset:
+    """The file as a table in the cache, read again only when its name, size or time has changed."""
+
+    def rows() -> Iterator[dict[str, str | None]]:
+        for where, row in read_rows(path):
+            if not any(str(row.get(column)) == value for column, value in drop.items()):
+                yield columns.pick(where, row, labelled)
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    state = path.stat()
+    name = fingerprint.of_value([str(path), state.st_size, state.st_mtime_ns, repr(columns), drop, labelled])
+    table = cache / "tables" / f"{name}.arrow"
+    if not table.exists():
+        write_table(rows(), columns.features, table)
+    return Dataset.from_file(str(table))
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], features: Features, table: Path) -> None:
+    """Written under another name first, so that an interrupted read leaves nothing that looks whole."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = table.with_suffix(f".{os.getpid()}")
+    try:
+        with ArrowWriter(path=str(unfinished), features=features) as writer:
+            for row in rows:
+                writer.write(row)
+            writer.finalize()
+        unfinished.replace(table)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+"""The figures of a run, measured on the test split: what a report is made of."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.classification import Classification
+from data.examples import Examples
+from data.module import Batches
+from deploy.measure import latencies, predict, size
+from models.network import Network
+
+BATCH_SIZES = (1, 32)
+REPEATS = {1: 100, 32: 15}
+
+
+def evaluate(
+    networks: Mapping[str, Network], examples: Examples, task: Classification, max_length: int, batch_size: int
+) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
+    """Figures of each network by role, and its class probabilities `[N, C]` for the test rows.
+
+    All networks read the same texts, and their latencies are measured in turns.
+    """
+    tokenizers = [network.tokenizer for network in networks.values()]
+    batches = Batches(examples.test, examples.validation, tokenizers, max_length, batch_size, batch_size)
+    test = batches.encode(examples.test)
+    figures: dict[str, dict[str, Any]] = {}
+    probabilities = {}
+    for role, network in networks.items():
+        logits, labels = predict(network, batches.evaluation(test))
+        metrics = task.metrics()
+        figures[role] = {"score": metrics(logits, labels)[task.metric].item(), **size(network), "latency_ms": {}}
+        probabilities[role] = logits.softmax(-1)
+    for count in BATCH_SIZES:
+        typical = test.__getitems__(typical_rows(next(iter(test.encodings.values()))["length"], count))
+        for role, milliseconds in latencies(networks, typical["encodings"], REPEATS[count]).items():
+            figures[role]["latency_ms"][str(count)] = milliseconds
+    return figures, probabilities
+
+
+def typical_rows(lengths: list[int], count: int) -> list[int]:
+    """The `count` rows in the middle when all are sorted by length."""
+    order = np.argsort(lengths, kind="stable")
+    start = max(0, (len(order) - count) // 2)
+    return [int(row) for row in order[start : start + count]]
+
+
+def comparison(figures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """How the student stands against teacher and baseline; None where there is none."""
+    student, teacher, baseline = (figures.get(role) for role in ("student", "teacher", "baseline"))
+    assert student is not None
+    return {
+        "retention": teacher and student["score"] / teacher["score"],
+        "kd_gain": baseline and student["score"] - baseline["score"],
+        "compression": teacher and teacher["parameters"] / student["parameters"],
+        "speedup": teacher
+        and {
+            count: milliseconds / student["latency_ms"][count] for count, milliseconds in teacher["latency_ms"].items()
+        },
+    }
+
+
+def write_predictions(path: Path, examples: Examples, probabilities: Tensor) -> None:
+    """One line a test row: its id, its label, the predicted label, and each class's probability."""
+    labels = examples.labels
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "label", "prediction", *labels])
+        for row, values in zip(examples.test, probabilities, strict=True):
+            best = labels[int(torch.argmax(values))]
+            writer.writerow([row["id"], labels[row["label"]], best, *(f"{value:.7f}" for value in values.tolist())])

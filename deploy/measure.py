@@ -1,0 +1,54 @@
+"""Score, size and latency of a model, as the report states them."""
+
+import time
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.network import Encodings, Network, parameter_count
+
+WARM_UP = 3
+
+
+def predict(network: Network, batches: Any) -> tuple[Tensor, Tensor]:
+    """Logits `[N, C]` and labels `[N]` over batches, in their order, in float32 on the network's device."""
+    network.eval()
+    device = next(network.parameters()).device
+    logits, labels = [], []
+    with torch.inference_mode():
+        for batch in batches:
+            encodings = {
+                key: {name: tensor.to(device) for name, tensor in encoding.items()}
+                for key, encoding in batch["encodings"].items()
+            }
+            logits.append(network(encodings).logits.float().cpu())
+            labels.append(batch["labels"])
+    return torch.cat(logits), torch.cat(labels)
+
+
+def size(network: Network) -> dict[str, Any]:
+    """`parameters`, and `megabytes` (10^6 bytes) of the weights as they are saved, exits not counted."""
+    state = network.model.state_dict().values()
+    return {
+        "parameters": parameter_count(network.model),
+        "megabytes": sum(tensor.numel() * tensor.element_size() for tensor in state) / 1e6,
+    }
+
+
+def latencies(networks: Mapping[str, Network], encodings: Encodings, repeats: int) -> dict[str, float]:
+    """Median milliseconds of one forward pass of each network over the same texts, on the CPU.
+
+    The networks take turns, so that what else the machine does at the moment hits all alike.
+    """
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    with torch.inference_mode():
+        for turn in range(WARM_UP + repeats):
+            for name, network in networks.items():
+                start = time.perf_counter()
+                network(encodings)
+                if turn >= WARM_UP:
+                    times[name].append((time.perf_counter() - start) * 1000)
+    return {name: median(values) for name, values in times.items()}

@@ -1,0 +1,146 @@
+"""The fits of a run: the teacher's fine-tuning, the distillation, and the baseline."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from data.module import Batches
+from kd import teachers
+from kd.distiller import Distiller, Optimisation, required_fields
+from kd.fitting import fit, resolve_precision
+from kd.objective import Objective
+from kd.plan import Plan
+from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
+from kd.schemes.offline import Alone
+from models.network import Network
+from potstill import fingerprint
+
+
+class Assembly:
+    """Builds what the config names and runs it.
+
+    Args:
+        config: of the run.
+        plan: made of it.
+        folder: of the run.
+        loggers: where losses and scores go.
+    """
+
+    def __init__(self, config: DictConfig, plan: Plan, folder: Path, loggers: list[Any]):
+        self.config, self.plan, self.folder, self.loggers = config, plan, folder, loggers
+
+    def teacher(self) -> tuple[Network | None, float]:
+        """The fine-tuned teacher, and the seconds that fine-tuning took now."""
+        draft, plan = self.plan.teacher, self.plan
+        if draft is None:
+            return None, 0.0
+        if plan.teacher_is_tuned:
+            return draft.network(), 0.0
+        settings: teachers.FineTuning = instantiate(self.config.teacher.fine_tuning)
+        key = [plan.examples.fingerprint, plan.task.name, plan.task.metric, self.config.data.max_length]
+
+        def train(network: Network, folder: Path) -> float:
+            distiller = self._alone(network, settings.seed, "teacher/", settings.learning_rate)
+            batches = self._batches(plan.examples.train, [network], settings.seed, settings.batch_size)
+            return self._fit(distiller, batches, folder, max_epochs=settings.epochs)
+
+        return teachers.fine_tuned(draft, key, settings, Path(self.config.cache_dir), train)
+
+    def distil(self, teacher: Network | None) -> tuple[Network, float]:
+        """The student after distillation, and the seconds of training."""
+        plan, seed = self.plan, self.config.seed
+        networks = {name: self._network(name, teacher) for name in plan.drafts}
+        specs = {name: network.spec for name, network in networks.items()}
+        networks[STUDENT].add_exits(plan.scheme.exits(specs))
+        objective = self._objective(plan.pairs)
+        fields = required_fields(plan.pairs, objective)
+        for name, network in networks.items():
+            network.record(fields[name])
+        signals = {}
+        if any(pair.teacher == TEACHER for pair in plan.pairs):
+            assert teacher is not None
+            signals[TEACHER] = teachers.LiveTeacher(teacher, fields[TEACHER])
+        distiller = Distiller(
+            networks, signals, plan.scheme, plan.pairs, objective, plan.task, self._optimisation(), fields, seed
+        )
+        rows = plan.examples.transfer if self.config.kd.terms else plan.examples.train
+        readers = [*networks.values(), *([teacher] if teacher and signals else [])]
+        batches = self._batches(rows, readers, seed, self.config.data.batch_size)
+        seconds = self._fit(distiller, batches, self.folder / "distill", max_epochs=plan.epochs)
+        return networks[STUDENT], seconds
+
+    def baseline(self, teacher: Network | None) -> Network:
+        """The same student from the same first weights, after as many updates on the labels alone."""
+        plan, seed = self.plan, self.config.seed
+        network = self._network(STUDENT, teacher)
+        distiller = self._alone(network, seed, "baseline/")
+        batches = self._batches(plan.examples.train, [network], seed, self.config.data.batch_size)
+        validate = plan.steps_per_epoch * self.config.trainer.accumulate_grad_batches
+        self._fit(
+            distiller,
+            batches,
+            self.folder / "baseline",
+            max_epochs=-1,
+            max_steps=plan.epochs * plan.steps_per_epoch,
+            val_check_interval=validate,
+            check_val_every_n_epoch=None,
+        )
+        return network
+
+    def _alone(self, network: Network, seed: int, prefix: str, learning_rate: float | None = None) -> Distiller:
+        scheme: Scheme = Alone()
+        pairs = scheme.pairs({STUDENT: network.spec})
+        label_loss = Objective({str(pair): {} for pair in pairs}, self.plan.task.loss, 1.0)
+        optimisation = self._optimisation(learning_rate)
+        return Distiller(
+            {STUDENT: network}, {}, scheme, pairs, label_loss, self.plan.task, optimisation, {}, seed, prefix
+        )
+
+    def _network(self, name: str, teacher: Network | None) -> Network:
+        """A network whose random first weights depend on seed and name alone."""
+        torch.manual_seed(fingerprint.of_text(f"{self.config.seed} {name}"))
+        return self.plan.drafts[name].network(teacher)
+
+    def _objective(self, pairs: list[Pair]) -> Objective:
+        torch.manual_seed(self.config.seed)
+        for pair in pairs:
+            for term in self.plan.terms[str(pair)].values():
+                assert pair.teacher_spec is not None
+                term.connect(pair.learner_spec, pair.teacher_spec)
+        return Objective(self.plan.terms, self.plan.task.loss, self.config.kd.label_weight)
+
+    def _optimisation(self, learning_rate: float | None = None) -> Optimisation:
+        settings = self.config.optimizer
+        changed: dict[str, Any] = {} if learning_rate is None else {"lr": learning_rate}
+        if self._precision == "16-mixed" and settings.factory.get("fused"):
+            changed["fused"] = False  # a fused optimizer unscales gradients itself, too late to clip them
+        own = {name: self.plan.drafts[name].blueprint for name, peer in self.plan.scheme.peers().items() if peer}
+        return Optimisation(
+            instantiate(settings.factory, **changed),
+            settings.schedule,
+            settings.warmup,
+            {name: blueprint.learning_rate for name, blueprint in own.items()},
+        )
+
+    def _batches(self, rows: Dataset, networks: list[Network], seed: int, batch_size: int) -> Batches:
+        data = self.config.data
+        tokenizers = [network.tokenizer for network in networks]
+        validation = self.plan.examples.validation
+        return Batches(
+            rows, validation, tokenizers, data.max_length, batch_size, data.eval_batch_size, data.workers, seed
+        )
+
+    @property
+    def _precision(self) -> str:
+        return resolve_precision(self.config.trainer.precision, self.config.trainer.accelerator)
+
+    def _fit(self, distiller: Distiller, batches: Batches, folder: Path, **length: Any) -> float:
+        settings: Mapping[str, Any] = OmegaConf.to_container(self.config.trainer, resolve=True)  # type: ignore[assignment]
+        trainer = instantiate({**settings, "precision": self._precision, "_partial_": True, **length}, _convert_="all")
+        distiller.networks.train()
+        return fit(distiller, batches, folder, trainer, self.config.checkpoint_every_n_steps, self.loggers)

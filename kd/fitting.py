@@ -1,0 +1,87 @@
+"""One `Trainer.fit`: its checkpoints, its going on after an interruption, its precision."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+
+from data.module import Batches
+from kd.distiller import Distiller
+
+log = logging.getLogger(__name__)
+
+LAST, BEST, DONE = "last.ckpt", "best.ckpt", "done.json"
+
+
+class LastState(Callback):
+    """Keeps the state from which an interrupted fit goes on: every so many steps and after each epoch.
+
+    Lightning writes to another name first, so that an interruption leaves the former state whole.
+    """
+
+    def __init__(self, path: Path, every_n_steps: int):
+        self.path, self.every_n_steps = path, every_n_steps
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        batch = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        if batch % self.every_n_steps == 0 and batch < trainer.num_training_batches:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        trainer.save_checkpoint(self.path)
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """What `auto` stands for: `bf16-mixed` on GPUs that have it, `16-mixed` on older ones, else `32-true`."""
+    if str(precision) != "auto":
+        return precision
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+def fit(
+    distiller: Distiller,
+    batches: Batches,
+    folder: Path,
+    make_trainer: Callable[..., pl.Trainer],
+    checkpoint_every_n_steps: int,
+    loggers: list[Any],
+) -> float:
+    """Train, and leave the distiller with the weights that did best in validation.
+
+    A fit that has ended before is not repeated, and one that was interrupted goes on: on a CPU to the
+    very weights that it would have had without interruption.
+
+    Args:
+        folder: for its checkpoints.
+        make_trainer: Lightning's Trainer with the settings of the run and the length of this fit.
+        checkpoint_every_n_steps: how often the state is kept inside an epoch.
+        loggers: where losses and scores go.
+
+    Returns:
+        Seconds of training, those before an interruption included.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / DONE).exists():
+        best = ModelCheckpoint(
+            folder, Path(BEST).stem, distiller.monitor, mode="max", save_weights_only=True, enable_version_counter=False
+        )
+        rates = [LearningRateMonitor("step")] if loggers else []
+        callbacks = [best, LastState(folder / LAST, checkpoint_every_n_steps), *rates]
+        trainer = make_trainer(callbacks=callbacks, logger=loggers, num_sanity_val_steps=0)
+        start = folder / LAST if (folder / LAST).exists() else None
+        if start:
+            log.info("going on from %s", start)
+        distiller.dry_run(next(iter(batches.train_dataloader())))
+        trainer.fit(distiller, batches, ckpt_path=start, weights_only=False)
+        (folder / DONE).write_text(json.dumps({"seconds": distiller.seconds}))
+        (folder / LAST).unlink()
+    state = torch.load(folder / BEST, map_location="cpu", weights_only=False)["state_dict"]
+    distiller.load_state_dict(state)
+    return json.loads((folder / DONE).read_text())["seconds"]

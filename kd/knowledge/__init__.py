@@ -1,0 +1,1 @@
+"""What is compared: terms, and the parts they are made of."""

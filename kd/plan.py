@@ -1,0 +1,147 @@
+"""What a run would do, worked out without loading a weight; impossible combinations end here."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from data.classification import Classification
+from data.examples import Examples, prepare
+from data.sources import Columns
+from kd.objective import Terms, fitting_terms
+from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
+from kd.schemes.offline import Alone
+from kd.teachers import check_labels, has_trained_head
+from models.blueprint import Blueprint, Draft
+from potstill.errors import UserError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is known before a weight is loaded.
+
+    Args:
+        examples: the data.
+        task: what is done with them.
+        teacher: draft of the teacher, where there is one.
+        teacher_is_tuned: whether its checkpoint has a trained head already.
+        drafts: of all networks that train, by name.
+        scheme: who learns from whom.
+        pairs: the scheme's pairs.
+        terms: knowledge terms of each pair, by the pair's name; not connected yet.
+        steps_per_epoch, epochs: length of the distillation.
+        notes: decisions that the user should see.
+    """
+
+    examples: Examples
+    task: Classification
+    teacher: Draft | None
+    teacher_is_tuned: bool
+    drafts: Mapping[str, Draft]
+    scheme: Scheme
+    pairs: list[Pair]
+    terms: Mapping[str, Terms]
+    steps_per_epoch: int
+    epochs: int
+    notes: list[str]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """The plan for a reader."""
+        examples, steps = self.examples, self.steps_per_epoch
+        lines = [
+            f"data      {len(examples.train):,} labelled and {len(examples.unlabelled):,} unlabelled training rows, "
+            f"{len(examples.validation):,} validation, {len(examples.test):,} test; "
+            f"classes {', '.join(examples.labels)}"
+        ]
+        lines += [f"          {note}" for note in examples.notes]
+        if self.teacher:
+            state = "used as it is" if self.teacher_is_tuned else "fine-tuned on the labelled rows, or found so"
+            lines += [f"teacher   {self.teacher.spec}; {self.teacher.origin}; {state}"]
+        for name, draft in self.drafts.items():
+            lines += [f"{name:9} {draft.spec}; {draft.origin}"]
+        for pair in self.pairs:
+            lines += [f"pair      {pair.learner} <- {pair.teacher or 'labels'}: {self._terms_of(pair)}"]
+        lines += [f"training  {self.epochs} epochs of {steps:,} steps: {self.epochs * steps:,} steps"]
+        return lines + [f"note      {note}" for note in self.notes]
+
+    def _terms_of(self, pair: Pair) -> str:
+        if pair.teacher_spec is None:
+            return "label loss"
+        described = {
+            name: term.describe(pair.learner_spec, pair.teacher_spec) for name, term in self.terms[str(pair)].items()
+        }
+        return "; ".join(f"{name} ({text})" if text else name for name, text in described.items()) or "nothing"
+
+
+def make_plan(config: DictConfig) -> Plan:
+    """Work a config out as far as it goes without weights.
+
+    Raises:
+        UserError: the config asks for something that cannot be.
+    """
+    columns = Columns(config.data.text, config.data.label, config.data.group)
+    splits = read(config, columns)
+    examples = prepare(splits, instantiate(config.data.split), config.data.labels)
+    task = Classification(examples.labels, config.data.metric)
+    teacher, tuned = draft_teacher(config, examples)
+    scheme: Scheme = instantiate(config.scheme)
+    if not config.kd.terms and scheme.needs_teacher:
+        scheme = Alone()
+    if scheme.needs_teacher and teacher is None:
+        raise UserError(f"teacher=none: kd={'+'.join(config.kd.terms)} with this scheme needs a teacher, or kd=none")
+    drafts = draft_learners(config, scheme, examples, teacher)
+    specs = {name: draft.spec for name, draft in drafts.items()}
+    pairs = scheme.pairs(specs | ({TEACHER: teacher.spec} if teacher else {}))
+    terms, notes = {}, []
+    for pair in pairs:
+        terms[str(pair)], left_out = fitting_terms(pair, lambda: dict(instantiate(config.kd.terms)))
+        notes += left_out
+    rows = len(examples.transfer if config.kd.terms else examples.train)
+    if not config.kd.label_weight and not config.kd.terms:
+        raise UserError("kd=none with kd.label_weight=0 leaves nothing to learn from")
+    steps = math.ceil(rows / config.data.batch_size / config.trainer.accumulate_grad_batches)
+    return Plan(examples, task, teacher, tuned, drafts, scheme, pairs, terms, steps, config.trainer.max_epochs, notes)
+
+
+def read(config: DictConfig, columns: Columns) -> dict[str, datasets.Dataset]:
+    """The splits of the config's source."""
+    return instantiate(config.data.source).read(columns, Path(config.cache_dir))
+
+
+def draft_teacher(config: DictConfig, examples: Examples) -> tuple[Draft | None, bool]:
+    """The teacher without weights, and whether it is fine-tuned already.
+
+    Raises:
+        UserError: it must not be fine-tuned but has not been, or its classes are not the data's.
+    """
+    if config.teacher.model is None:
+        return None, False
+    blueprint: Blueprint = instantiate(config.teacher.model)
+    draft = blueprint.draft(examples.labels, None, lambda: [])
+    original = blueprint.config(draft.tokenizer, None)
+    tuned = has_trained_head(original)
+    if tuned:
+        check_labels(original, examples.labels)
+    elif not config.teacher.train:
+        raise UserError(f"teacher.train=false, but {draft.origin} have no trained classifier; say teacher.train=true")
+    return draft, tuned
+
+
+def draft_learners(config: DictConfig, scheme: Scheme, examples: Examples, teacher: Draft | None) -> dict[str, Draft]:
+    """Everything that trains, without weights."""
+    student: Any = instantiate(config.student)
+    blueprints = {STUDENT: student} | {name: peer or student for name, peer in scheme.peers().items()}
+
+    def texts() -> Any:
+        for batch in examples.transfer.iter(batch_size=1000):
+            yield from (text for column in ("text", "text_pair") for text in batch.get(column, []))
+
+    return {name: blueprint.draft(examples.labels, teacher, texts) for name, blueprint in blueprints.items()}

@@ -1,0 +1,125 @@
+"""Teachers: fine-tuned on demand, found again by fingerprint, and what they say of a batch."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import nn
+from transformers import PretrainedConfig
+
+from models.blueprint import Draft
+from models.network import Network
+from models.output import ModelOutput
+from models.sources import Folder
+from models.transformer import Pretrained
+from potstill import fingerprint
+from potstill.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a teacher is fine-tuned.
+
+    Args:
+        epochs: over the labelled training rows.
+        learning_rate: its highest value.
+        batch_size: rows a batch.
+        seed: of everything random; apart from the run's, so that several seeds share one teacher.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    seed: int
+
+
+class LiveTeacher(nn.Module):
+    """A frozen network that is asked anew for each batch: always in evaluation mode, never with gradient."""
+
+    def __init__(self, network: Network, fields: frozenset[str]):
+        super().__init__()
+        self.network, self.fields = network.eval().requires_grad_(False), fields
+        network.record(fields)
+
+    def forward(self, batch: Mapping[str, Any]) -> ModelOutput:
+        with torch.no_grad():
+            return self.network(batch["encodings"], self.fields)
+
+
+def has_trained_head(config: PretrainedConfig) -> bool:
+    """Whether the checkpoint of this config says that it was saved with a classifier."""
+    return any("ForSequenceClassification" in name for name in config.architectures or [])
+
+
+def check_labels(config: PretrainedConfig, labels: tuple[str, ...]) -> None:
+    """Compare a fine-tuned checkpoint's classes with the data's.
+
+    Raises:
+        UserError: their number, names or order differ. Names that transformers made up (`LABEL_0`)
+            say nothing and are not compared.
+    """
+    theirs = tuple(str(name) for _, name in sorted((config.id2label or {}).items()))
+    if len(theirs) != len(labels):
+        raise UserError(f"teacher: it has {len(theirs)} classes ({', '.join(theirs)}), the data {len(labels)}")
+    if theirs == labels or all(name.startswith("LABEL_") for name in theirs):
+        return
+    if set(theirs) == set(labels):
+        raise UserError(f"teacher: its classes are in another order; say 'data.labels=[{','.join(theirs)}]'")
+    raise UserError(f"teacher: its classes are {', '.join(theirs)}, the data's {', '.join(labels)}")
+
+
+def fine_tuned(
+    draft: Draft, key: object, settings: FineTuning, cache: Path, train: Callable[[Network, Path], float]
+) -> tuple[Network, float]:
+    """The draft's network after fine-tuning, from the cache where it has been done before.
+
+    Two runs that ask at the same time wait for one of them to do it. An interrupted fine-tuning goes on
+    from its last checkpoint.
+
+    Args:
+        draft: of a pretrained network without trained head.
+        key: what else decides the result: data, task, settings of tokenisation and training.
+        settings: of the fine-tuning.
+        cache: folder of the cache.
+        train: fine-tunes a network, keeping checkpoints in a folder, and gives the seconds it took.
+
+    Returns:
+        The network and the seconds spent now: 0 where it was found.
+    """
+    assert isinstance(draft.blueprint, Pretrained)
+    name = fingerprint.of_value([draft.blueprint.source.fingerprint(), asdict(settings), key])
+    folder = cache / "teachers" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    seconds = 0.0
+    with FileLock(folder.with_suffix(".lock")):
+        if (folder / "config.json").exists():
+            log.info("teacher: found fine-tuned in %s", folder)
+        else:
+            log.info("teacher: fine-tuning it, once, into %s", folder)
+            seconds = _fine_tune(draft, settings, folder, train)
+    return from_folder(folder, draft), seconds
+
+
+def _fine_tune(draft: Draft, settings: FineTuning, folder: Path, train: Callable[[Network, Path], float]) -> float:
+    torch.manual_seed(settings.seed)
+    network = draft.network()
+    unfinished = folder.with_suffix(".unfinished")
+    seconds = train(network, unfinished)
+    network.save(unfinished / "model")
+    (unfinished / "model" / "fine_tuning.json").write_text(json.dumps(asdict(settings) | {"seconds": seconds}))
+    (unfinished / "model").rename(folder)
+    shutil.rmtree(unfinished)
+    return seconds
+
+
+def from_folder(folder: Path, draft: Draft) -> Network:
+    """The draft's network with the weights of a folder."""
+    return Draft(Pretrained(Folder(str(folder))), draft.tokenizer, draft.config).network()

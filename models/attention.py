@@ -1,0 +1,46 @@
+"""Attention that hands out its scores before softmax, for models that use transformers' AttentionInterface."""
+
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from models.output import AttentionRecord
+
+RECORDING = "recording"
+
+
+def recording_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: object,
+) -> tuple[Tensor, AttentionRecord]:
+    """Scaled dot-product attention over `[B, heads, S, D]` that also returns what it computed on the way.
+
+    Where transformers' own implementations return probabilities after dropout, or nothing, this one
+    returns an `AttentionRecord`, which `output_attentions=True` collects layer by layer.
+    """
+    scale = query.size(-1) ** -0.5 if scaling is None else scaling
+    scores = query @ key.transpose(2, 3) * scale
+    masked = scores if attention_mask is None else scores + attention_mask
+    probabilities = nn.functional.dropout(masked.softmax(-1), p=dropout, training=module.training)
+    output = (probabilities.to(value.dtype) @ value).transpose(1, 2).contiguous()
+    return output, AttentionRecord(scores, query, key, value)
+
+
+AttentionInterface.register(RECORDING, recording_attention)
+AttentionMaskInterface.register(RECORDING, eager_mask)
+
+
+def can_record(model: nn.Module) -> bool:
+    """Whether the model looks its attention up in transformers' AttentionInterface."""
+    return bool(getattr(model, "_supports_attention_backend", False))
+
+
+def record_attention(model: nn.Module) -> None:
+    """Make every self-attention of the model return its record; slower than SDPA, so only on demand."""
+    model.set_attn_implementation(RECORDING)  # type: ignore[operator]

@@ -1,0 +1,45 @@
+"""A bidirectional LSTM over word or word-piece embeddings (after Tang et al., arXiv 1903.12136)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+from models.blueprint import RecurrentBlueprint
+from models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
+
+
+class BiLSTMConfig(RecurrentConfig):
+    """Sizes of a BiLSTM."""
+
+    model_type = "potstill_bilstm"
+
+
+class BiLSTMModel(RecurrentModel):
+    """Embeddings and bidirectional layers."""
+
+    config_class: type[RecurrentConfig] = BiLSTMConfig
+
+
+class BiLSTMForSequenceClassification(RecurrentForSequenceClassification):
+    """A BiLSTM with a classifier."""
+
+    config_class: type[RecurrentConfig] = BiLSTMConfig
+    encoder_class = BiLSTMModel
+
+
+AutoConfig.register(BiLSTMConfig.model_type, BiLSTMConfig)
+AutoModel.register(BiLSTMConfig, BiLSTMModel)
+AutoModelForSequenceClassification.register(BiLSTMConfig, BiLSTMForSequenceClassification)
+
+
+@dataclass(frozen=True)
+class BiLSTM(RecurrentBlueprint):
+    """A BiLSTM student.
+
+    Paper: Tang et al., "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks",
+    2019, arXiv 1903.12136: one layer of width 150 and a hidden layer of 200 before the logits. Where
+    the paper joins the two last states, this student takes each feature's maximum over all positions.
+    """
+
+    config_class: ClassVar[type[RecurrentConfig]] = BiLSTMConfig

@@ -1,0 +1,191 @@
+"""From a config to a network, in two steps: first everything but the weights, then the weights."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from models.attention import can_record
+from models.embeddings import from_other_tokenizer, narrowed, word_vectors
+from models.network import Network, parameter_count
+from models.output import Spec
+from models.recurrent import RecurrentConfig
+from models.words import word_tokenizer
+from potstill import fingerprint
+from potstill.errors import UserError
+
+Texts = Callable[[], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A network that has no weights yet: enough to plan with.
+
+    Args:
+        blueprint: what made it and will give it weights.
+        tokenizer: cuts texts for it.
+        config: its sizes and labels.
+        teacher: the network to start from, where there is one.
+    """
+
+    blueprint: "Blueprint"
+    tokenizer: PreTrainedTokenizerFast
+    config: PretrainedConfig
+    teacher: "Draft | None" = None
+
+    @cached_property
+    def spec(self) -> Spec:
+        """What the network will give; its parameters are counted on a model without storage."""
+        with torch.device("meta"):
+            model = AutoModelForSequenceClassification.from_config(self.config)
+        recordable = {"attentions"} if can_record(model) else set()
+        return Spec(
+            kind=self.config.model_type,
+            widths=widths(self.config),
+            heads=getattr(self.config, "num_attention_heads", None),
+            parameters=parameter_count(model),
+            classes=int(self.config.num_labels or 0),
+            tokenizer=fingerprint.of_tokenizer(self.tokenizer),
+            provides=frozenset({"logits", "hidden_states"} | recordable),
+        )
+
+    @property
+    def origin(self) -> str:
+        """Where the first weights come from, in words."""
+        return self.blueprint.origin(self)
+
+    def network(self, teacher: Network | None = None) -> Network:
+        """The network with its first weights; random ones follow torch's seed."""
+        return Network(self.blueprint.weights(self, teacher), self.tokenizer, self.spec)
+
+
+class Blueprint(ABC):
+    """Knows how to draft a network and how to give it its first weights."""
+
+    learning_rate: float
+
+    def draft(self, labels: Sequence[str], teacher: Draft | None, texts: Texts) -> Draft:
+        """The network without weights.
+
+        Args:
+            labels: class names in order.
+            teacher: what the network may take its tokenizer, sizes and first weights from.
+            texts: gives the training texts, for a vocabulary.
+        """
+        tokenizer = self.tokenizer(teacher, texts)
+        config = self.config(tokenizer, teacher)
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: number for number, label in enumerate(labels)}
+        return Draft(self, tokenizer, config, teacher)
+
+    @abstractmethod
+    def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
+        """The tokenizer of the network."""
+
+    @abstractmethod
+    def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
+        """The sizes of the network."""
+
+    @abstractmethod
+    def origin(self, draft: Draft) -> str:
+        """Where the first weights come from, in words."""
+
+    @abstractmethod
+    def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
+        """The model with its first weights."""
+
+
+@dataclass(frozen=True)
+class RecurrentBlueprint(Blueprint):
+    """What the LSTM students have in common.
+
+    Args:
+        learning_rate: that suits this architecture.
+        hidden_size: width of the LSTM in each direction.
+        num_hidden_layers: bidirectional layers.
+        classifier_size: width of the layer before the logits.
+        dropout: between layers, on the embeddings and before the logits.
+        vocabulary: `teacher`: the teacher's tokenizer; `words`: words of the training texts.
+        vocabulary_size: how many words, where they are our own.
+        embeddings: where the table starts from: `teacher` (rows of the fine-tuned teacher), `random`,
+            or the path of a file of word vectors.
+        embedding_size: width of the table; the teacher's where not given, reduced by SVD where narrower.
+    """
+
+    learning_rate: float = 1e-3
+    hidden_size: int = 150
+    num_hidden_layers: int = 1
+    classifier_size: int = 200
+    dropout: float = 0.1
+    vocabulary: str = "teacher"
+    vocabulary_size: int = 20_000
+    embeddings: str = "teacher"
+    embedding_size: int | None = None
+
+    config_class: ClassVar[type[RecurrentConfig]]
+    sizes: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "classifier_size", "dropout")
+
+    def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
+        if self.vocabulary == "words":
+            return word_tokenizer(texts(), self.vocabulary_size)
+        if self.vocabulary != "teacher":
+            raise UserError(f"student.vocabulary: {self.vocabulary!r} is neither 'teacher' nor 'words'")
+        if teacher is None:
+            raise UserError("student.vocabulary: there is no teacher to take it from; say student.vocabulary=words")
+        return teacher.tokenizer
+
+    def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
+        return self.config_class(
+            vocab_size=len(tokenizer),
+            embedding_size=self._embedding_size(teacher),
+            pad_token_id=tokenizer.pad_token_id,
+            **{size: getattr(self, size) for size in self.sizes},
+        )
+
+    def origin(self, draft: Draft) -> str:
+        return "random weights" if self.embeddings == "random" else f"embeddings from {self.embeddings}"
+
+    def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
+        model = AutoModelForSequenceClassification.from_config(draft.config)
+        table = model.get_input_embeddings().weight
+        with torch.no_grad():
+            if self.embeddings == "teacher":
+                assert teacher is not None
+                table[:] = self._teacher_rows(draft, teacher)
+            elif self.embeddings != "random":
+                word_vectors(self.embeddings, draft.tokenizer.get_vocab(), table)
+        self.finish(model, draft.tokenizer)
+        return model
+
+    def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+        """Write what depends on the vocabulary into the model."""
+
+    def _embedding_size(self, teacher: Draft | None) -> int:
+        if self.embeddings != "teacher":
+            if self.embedding_size is None:
+                raise UserError(f"student.embedding_size: must be given with student.embeddings={self.embeddings}")
+            return self.embedding_size
+        if teacher is None:
+            raise UserError("student.embeddings: there is no teacher to take them from; say student.embeddings=random")
+        widest = teacher.spec.widths[0]
+        if (self.embedding_size or 1) > widest:
+            raise UserError(
+                f"student.embedding_size: {self.embedding_size} is wider than the teacher's {widest}; "
+                "take a narrower one or student.embeddings=random"
+            )
+        return self.embedding_size or widest
+
+    def _teacher_rows(self, draft: Draft, teacher: Network) -> torch.Tensor:
+        table = torch.as_tensor(teacher.model.get_input_embeddings().weight).detach().cpu()
+        if self.vocabulary == "words":
+            table = from_other_tokenizer(table, teacher.tokenizer, draft.tokenizer)
+        return narrowed(table[: draft.config.vocab_size], draft.config.embedding_size)
+
+
+def widths(config: PretrainedConfig) -> tuple[int, ...]:
+    """Widths of a model's hidden states, embeddings first."""
+    return getattr(config, "widths", None) or (config.hidden_size,) * (config.num_hidden_layers + 1)

@@ -1,0 +1,185 @@
+"""Pretrained transformers, and small ones cut out of a teacher."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from models.blueprint import Blueprint, Draft, Texts
+from models.network import Network
+from models.sources import Folder, Source
+from models.words import word_tokenizer
+from potstill.errors import UserError
+
+LAYER = re.compile(r"^(.*\.layers?\.)(\d+)(\..*)$")
+HEAD_WIDTH = 64
+
+
+@dataclass(frozen=True)
+class Pretrained(Blueprint):
+    """A transformer with the weights that a source holds.
+
+    Args:
+        source: package, Hub or folder.
+        learning_rate: that suits its fine-tuning.
+    """
+
+    source: Source
+    learning_rate: float = 5e-5
+
+    def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
+        return self._read(AutoTokenizer)
+
+    def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
+        return self._read(AutoConfig)
+
+    def origin(self, draft: Draft) -> str:
+        return f"weights from {self.source.location()}"
+
+    def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
+        return self._read(AutoModelForSequenceClassification, config=draft.config)
+
+    def _read(self, kind: Any, **options: Any) -> Any:
+        location = self.source.location()
+        try:
+            return kind.from_pretrained(location, **options)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(f"model {location}: {reason} A folder goes in by teacher=local teacher.path=…") from error
+
+
+@dataclass(frozen=True)
+class SmallTransformer(Blueprint):
+    """A transformer of the teacher's kind with fewer or narrower layers; a BERT where there is no teacher.
+
+    Where its width is the teacher's, every weight starts from the fine-tuned teacher's, the layers
+    from chosen ones. Taking layers 0, 2, 4, 7, 9, 11 of 12 is DistilBERT's choice (Sanh et al., 2019,
+    arXiv 1910.01108), which even spacing from the first to the last gives for any pair of depths.
+
+    Args:
+        num_hidden_layers: how many layers.
+        hidden_size: their width; the teacher's where not given.
+        num_attention_heads: the teacher's where the width is, else one per 64 of width.
+        intermediate_size: width inside the feed-forward part; four times `hidden_size` where not given.
+        teacher_layers: which of the teacher's layers to start from, counted from 0; evenly spaced where
+            not given; an empty list starts from random weights.
+        vocabulary_size: how many words, where there is no teacher to take the tokenizer from.
+        learning_rate: that suits this architecture.
+    """
+
+    num_hidden_layers: int = 2
+    hidden_size: int | None = None
+    num_attention_heads: int | None = None
+    intermediate_size: int | None = None
+    teacher_layers: Sequence[int] | None = None
+    vocabulary_size: int = 20_000
+    learning_rate: float = 5e-5
+
+    def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
+        return teacher.tokenizer if teacher else word_tokenizer(texts(), self.vocabulary_size)
+
+    def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
+        base = teacher.config.to_dict() if teacher else {}
+        kind = type(teacher.config) if teacher else BertConfig
+        width = self.hidden_size or base.get("hidden_size", 256)
+        heads = self.num_attention_heads or self._heads(width, base)
+        if width % heads:
+            raise UserError(f"student.num_attention_heads: {heads} heads do not divide student.hidden_size {width}")
+        base |= {
+            "vocab_size": base.get("vocab_size", len(tokenizer)),
+            "num_hidden_layers": self.num_hidden_layers,
+            "hidden_size": width,
+            "num_attention_heads": heads,
+            "intermediate_size": self.intermediate_size or 4 * width,
+        }
+        config = kind(**base)
+        self._check_layers(config, teacher)
+        return config
+
+    def origin(self, draft: Draft) -> str:
+        layers = self._start(draft)
+        return f"the teacher's layers {', '.join(map(str, layers))}" if layers else "random weights"
+
+    def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
+        model = AutoModelForSequenceClassification.from_config(draft.config)
+        layers = self._start(draft)
+        if layers:
+            assert teacher is not None
+            copied = chosen_layers(teacher.model.state_dict(), layers)
+            model.load_state_dict({name: copied[name] for name in model.state_dict()})
+        return model
+
+    @staticmethod
+    def _heads(width: int, base: dict[str, Any]) -> int:
+        return base["num_attention_heads"] if width == base.get("hidden_size") else max(1, width // HEAD_WIDTH)
+
+    def _check_layers(self, config: PretrainedConfig, teacher: Draft | None) -> None:
+        if not self.teacher_layers:
+            return
+        if teacher is None or not same_widths(config, teacher.config):
+            raise UserError("student.teacher_layers: only a student as wide as its teacher can start from its layers")
+        if len(self.teacher_layers) != self.num_hidden_layers:
+            raise UserError(
+                f"student.teacher_layers: {len(self.teacher_layers)} layers given "
+                f"for student.num_hidden_layers={self.num_hidden_layers}"
+            )
+        if not all(0 <= layer < teacher.spec.layers for layer in self.teacher_layers):
+            raise UserError(f"student.teacher_layers: the teacher's layers are 0 to {teacher.spec.layers - 1}")
+
+    def _start(self, draft: Draft) -> tuple[int, ...]:
+        if draft.teacher is None or not same_widths(draft.config, draft.teacher.config):
+            return ()
+        if self.teacher_layers is not None:
+            return tuple(self.teacher_layers)
+        return evenly_spaced(self.num_hidden_layers, draft.teacher.spec.layers)
+
+
+def same_widths(one: PretrainedConfig, other: PretrainedConfig) -> bool:
+    """Whether layers of one fit into the other."""
+    names = ("model_type", "hidden_size", "num_attention_heads", "intermediate_size")
+    return all(getattr(one, name, None) == getattr(other, name, None) for name in names)
+
+
+def evenly_spaced(count: int, layers: int) -> tuple[int, ...]:
+    """`count` of the layers 0 to `layers` - 1, the first and the last among them."""
+    if count > layers:
+        raise UserError(f"student.num_hidden_layers: {count} layers, but the teacher has only {layers} to start from")
+    return tuple(int(position) for position in torch.linspace(0, layers - 1, count).round())
+
+
+def chosen_layers(state: dict[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
+    """The state of a transformer that keeps only these layers, renumbered; all else as it is.
+
+    Layers are told by transformers' names: `….layer.3.…` or `….layers.3.…`.
+    """
+    chosen = {}
+    for name, tensor in state.items():
+        match = LAYER.match(name)
+        if match is None:
+            chosen[name] = tensor
+            continue
+        before, number, after = match.groups()
+        for new, old in enumerate(layers):
+            if int(number) == old:
+                chosen[f"{before}{new}{after}"] = tensor
+    return chosen
+
+
+def load(folder: Path) -> Network:
+    """A network that was saved with `Network.save`, without its exits."""
+    blueprint = Pretrained(Folder(str(folder)))
+    config = blueprint.config(blueprint.tokenizer(None, list), None)
+    return Draft(blueprint, blueprint.tokenizer(None, list), config).network()

@@ -1,0 +1,92 @@
+"""A run's `report.json` as a table and as a picture."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+ROLES = ("teacher", "student", "baseline")
+COLOURS = {"teacher": "#4477aa", "student": "#228833", "baseline": "#aa3377"}
+
+
+def write_report(folder: Path) -> str:
+    """Make `report.md` and `report.png` beside a folder's `report.json`; gives the text of the former."""
+    report = json.loads((folder / "report.json").read_text())
+    text = as_markdown(report)
+    (folder / "report.md").write_text(text, encoding="utf-8")
+    draw(report, folder / "report.png")
+    return text
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """The answer to: how much smaller and faster, and what did it cost?"""
+    roles = [role for role in ROLES if report[role]]
+    header = ["", report["metric"], "parameters", "megabytes", "ms, batch 1", "ms, batch 32"]
+    rows = [[role, *_figures(report[role])] for role in roles]
+    overrides = " ".join(report["overrides"]) or "defaults"
+    lines = [f"# {overrides}", "", *_table(header, rows), "", *_sentences(report), ""]
+    lines.append(
+        f"Measured on the {report['split']} split. Seconds: fine-tuning the teacher {report['teacher_seconds']:.0f}, "
+        f"distillation {report['distill_seconds']:.0f}."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def draw(report: dict[str, Any], path: Path) -> None:
+    """Score against latency at batch 1, a point a model, its area by its parameters."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    roles = [role for role in ROLES if report[role]]
+    largest = max(report[role]["parameters"] for role in roles)
+    for role in roles:
+        figures = report[role]
+        x, y = figures["latency_ms"]["1"], figures["score"] * 100
+        axes.scatter(x, y, s=60 + 500 * figures["parameters"] / largest, color=COLOURS[role], alpha=0.75)
+        label = f"{role}\n{y:.1f} %, {x:.1f} ms, {figures['parameters'] / 1e6:.1f} M"
+        axes.annotate(label, (x, y), xytext=(0, -16), textcoords="offset points", ha="center", va="top", fontsize=8)
+    axes.set_xscale("log")
+    axes.margins(0.35, 0.45)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(which="minor", labelsize=7)
+    axes.set_xlabel("milliseconds a text, batch 1, CPU (log scale)")
+    axes.set_ylabel(f"{report['metric']} on {report['split']}, %")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+def _figures(figures: dict[str, Any]) -> list[str]:
+    latency = figures["latency_ms"]
+    return [
+        f"{figures['score']:.1%}",
+        f"{figures['parameters'] / 1e6:.1f} M",
+        f"{figures['megabytes']:.1f}",
+        f"{latency['1']:.2f}",
+        f"{latency['32']:.1f}",
+    ]
+
+
+def _sentences(report: dict[str, Any]) -> list[str]:
+    said = []
+    if report["retention"] is not None:
+        speedup = report["speedup"]
+        said.append(
+            f"The student keeps {report['retention']:.1%} of the teacher's score, is {report['compression']:.1f} times "
+            f"smaller, and {speedup['1']:.1f} (batch 1) and {speedup['32']:.1f} times (batch 32) faster."
+        )
+    if report["kd_gain"] is not None:
+        said.append(f"Distillation gained {report['kd_gain'] * 100:+.1f} points over the same student on labels alone.")
+    return said
+
+
+def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """A Markdown table that can also be read as it stands: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def line(cells: list[str]) -> str:
+        aligned = [cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]
+        return f"| {' | '.join(aligned)} |"
+
+    return [line(row) for row in [header, rule, *rows]]

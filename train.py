@@ -1,0 +1,167 @@
+"""Distil a teacher into a student and report what it cost: `python train.py [CHOICE=NAME | KEY=VALUE] …`."""
+
+import json
+import logging
+import os
+import platform
+import sys
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import datasets
+import hydra
+import transformers
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from deploy.evaluate import comparison, evaluate, write_predictions
+from kd.assembly import Assembly
+from kd.plan import Plan, make_plan
+from kd.trackers import Guarded
+from models.network import Network
+from models.transformer import load
+from potstill.errors import UserError, disk_is_full
+from potstill.explain import explain
+from reports.run_report import write_report
+
+log = logging.getLogger(__name__)
+
+failed: list[str] = []
+VERSIONS = ("torch", "transformers", "datasets", "pytorch-lightning", "hydra-core")
+OmegaConf.register_new_resolver("first", lambda *values: next(value for value in values if value), replace=True)
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> float | None:
+    """Do what the config says; gives the student's score, for sweeps.
+
+    In a sweep a job that cannot run says why and the others go on; `command_line` then ends with an error.
+    """
+    quiet()
+    overrides = list(HydraConfig.get().overrides.task)
+    try:
+        if config.resume:
+            config, overrides = resumed(config, overrides)
+        if config.explain:
+            print(explain(config, overrides))
+            return None
+        return run(config, overrides)
+    except Exception as error:
+        if (reason := users_mistake(error)) is None:
+            raise
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+        failed.append(reason)
+        return None
+
+
+def run(config: DictConfig, overrides: list[str]) -> float | None:
+    """Plan; teacher, student, baseline; report."""
+    folder = Path(config.run_dir)
+    plan = make_plan(config)
+    print(plan, flush=True)
+    if config.plan:
+        return None
+    save_config(folder, config, overrides)
+    loggers = [Guarded(name, partial(instantiate, node)) for name, node in config.logger.items()]
+    try:
+        for logger in loggers:
+            logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+        assembly = Assembly(config, plan, folder, loggers)
+        teacher, teacher_seconds = assembly.teacher()
+        student, distill_seconds = assembly.distil(teacher)
+        student.save(folder / "student")
+        baseline = assembly.baseline(teacher) if config.baseline else None
+        seconds = {"teacher_seconds": teacher_seconds, "store_seconds": 0.0, "distill_seconds": distill_seconds}
+        score = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, seconds, overrides)
+    finally:
+        for logger in loggers:
+            logger.finish()
+    return score
+
+
+def report(
+    folder: Path,
+    plan: Plan,
+    config: DictConfig,
+    others: dict[str, Network | None],
+    seconds: dict[str, float],
+    overrides: list[str],
+) -> float:
+    """Measure the student as it was saved, beside teacher and baseline, and write the report."""
+    networks = {role: network for role, network in others.items() if network is not None}
+    networks |= {"student": load(folder / "student")}
+    data = config.data
+    figures, probabilities = evaluate(networks, plan.examples, plan.task, data.max_length, data.eval_batch_size)
+    write_predictions(folder / "predictions.csv", plan.examples, probabilities["student"])
+    content: dict[str, Any] = {"task": plan.task.name, "metric": plan.task.metric, "split": "test"}
+    content |= {role: figures.get(role) for role in ("teacher", "student", "baseline")}
+    content |= comparison(figures) | seconds
+    content |= {"versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}}
+    (folder / "report.json").write_text(json.dumps(content | {"overrides": overrides}, indent=2))
+    print(f"\n{write_report(folder)}\nsaved in {folder}", flush=True)
+    return figures["student"]["score"]
+
+
+def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:
+    """The config and overrides of the run to go on with.
+
+    Raises:
+        UserError: there is no such run, or more is asked for than to go on.
+    """
+    folder = Path(config.resume)
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"resume: {folder} is no run folder (no config.yaml)")
+    others = [override for override in overrides if not override.startswith("resume=")]
+    if others:
+        raise UserError(f"resume: a run goes on with its own config; leave out {' '.join(others)}")
+    saved = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
+    return saved, [str(override) for override in OmegaConf.load(folder / "overrides.yaml")]
+
+
+def save_config(folder: Path, config: DictConfig, overrides: list[str]) -> None:
+    """Write what the run was asked to do; figures of an interrupted run are kept beside those to come."""
+    folder.mkdir(parents=True, exist_ok=True)
+    metrics = folder / "metrics.csv"
+    if metrics.exists():
+        metrics.rename(folder / f"metrics-{len(list(folder.glob('metrics-*.csv'))) + 1}.csv")
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
+
+
+def quiet() -> None:
+    """Leave the terminal to what this run has to say."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+
+def users_mistake(error: BaseException) -> str | None:
+    """One line for what the user can put right; None for a fault of ours."""
+    if isinstance(error, UserError | HydraException | OmegaConfBaseException):
+        return " ".join(str(error).split())
+    if disk_is_full(error):
+        return f"the disk is full ({' '.join(str(error).split())}); make room, then go on with resume=RUN_DIR"
+    if isinstance(error.__cause__, UserError):
+        return str(error.__cause__)
+    return None
+
+
+def command_line() -> int:
+    """Run `main`; a user's mistake becomes one line, a fault of ours keeps its traceback."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        main()
+    except HydraException as error:
+        print(f"error: {users_mistake(error)}", file=sys.stderr)
+        return 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(command_line())
