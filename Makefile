@@ -4,7 +4,7 @@ BIN := .venv/bin
 .PHONY: train test check docs clean
 
 train: .venv/sample  ## distil the sample teacher into the sample student and print the report
-	$(BIN)/python train.py $(ARGS)
+	$(BIN)/python train.py experiment=sample $(ARGS)
 
 test: .venv/dev  ## linters, types, and all tests
 	$(MAKE) check

@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import sys
+import warnings
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,7 @@ VERSIONS = ("torch", "transformers", "datasets", "pytorch-lightning", "hydra-cor
 OmegaConf.register_new_resolver("first", lambda *values: next(value for value in values if value), replace=True)
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "conf"), config_name="train")
 def main(config: DictConfig) -> float | None:
     """Do what the config says; gives the student's score, for sweeps.
 
@@ -57,6 +58,8 @@ def main(config: DictConfig) -> float | None:
         print(f"error: {reason}", file=sys.stderr, flush=True)
         failed.append(reason)
         return None
+    finally:
+        remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
 
 def run(config: DictConfig, overrides: list[str]) -> float | None:
@@ -133,12 +136,19 @@ def save_config(folder: Path, config: DictConfig, overrides: list[str]) -> None:
     OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
 
 
+def remove_if_empty(folder: Path) -> None:
+    """Hydra makes a folder for every job, also for one that only plans."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def quiet() -> None:
     """Leave the terminal to what this run has to say."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
 
 
 def users_mistake(error: BaseException) -> str | None:
@@ -154,7 +164,8 @@ def users_mistake(error: BaseException) -> str | None:
 
 def command_line() -> int:
     """Run `main`; a user's mistake becomes one line, a fault of ours keeps its traceback."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would cut tracebacks and exit by itself
+    failed.clear()
     try:
         main()
     except HydraException as error:

@@ -77,7 +77,7 @@ class Batches(pl.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """How many epochs are done, and how many batches of the one under way."""
         assert self.trainer is not None
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
         epoch = self.trainer.current_epoch
         return {"epoch": epoch, "batch": done} if done < len(self.order) else {"epoch": epoch + 1, "batch": 0}
 

@@ -117,8 +117,8 @@ class Assembly:
     def _optimisation(self, learning_rate: float | None = None) -> Optimisation:
         settings = self.config.optimizer
         changed: dict[str, Any] = {} if learning_rate is None else {"lr": learning_rate}
-        if self._precision == "16-mixed" and settings.factory.get("fused"):
-            changed["fused"] = False  # a fused optimizer unscales gradients itself, too late to clip them
+        if self._precision.endswith("-mixed") and settings.factory.get("fused"):
+            changed["fused"] = False  # Lightning clips no gradients for it, as it may unscale them itself
         own = {name: self.plan.drafts[name].blueprint for name, peer in self.plan.scheme.peers().items() if peer}
         return Optimisation(
             instantiate(settings.factory, **changed),

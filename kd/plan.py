@@ -8,7 +8,7 @@ from typing import Any
 
 import datasets
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from data.classification import Classification
 from data.examples import Examples, prepare
@@ -19,6 +19,15 @@ from kd.schemes.offline import Alone
 from kd.teachers import check_labels, has_trained_head
 from models.blueprint import Blueprint, Draft
 from potstill.errors import UserError
+
+COUNTS = (
+    "trainer.max_epochs",
+    "trainer.accumulate_grad_batches",
+    "data.batch_size",
+    "data.eval_batch_size",
+    "data.max_length",
+    "checkpoint_every_n_steps",
+)
 
 
 @dataclass(frozen=True)
@@ -87,12 +96,13 @@ def make_plan(config: DictConfig) -> Plan:
     Raises:
         UserError: the config asks for something that cannot be.
     """
+    check_counts(config)
     columns = Columns(config.data.text, config.data.label, config.data.group)
     splits = read(config, columns)
     examples = prepare(splits, instantiate(config.data.split), config.data.labels)
     task = Classification(examples.labels, config.data.metric)
     teacher, tuned = draft_teacher(config, examples)
-    scheme: Scheme = instantiate(config.scheme)
+    scheme: Scheme = instantiate(config.scheme, _convert_="all")
     if not config.kd.terms and scheme.needs_teacher:
         scheme = Alone()
     if scheme.needs_teacher and teacher is None:
@@ -102,7 +112,7 @@ def make_plan(config: DictConfig) -> Plan:
     pairs = scheme.pairs(specs | ({TEACHER: teacher.spec} if teacher else {}))
     terms, notes = {}, []
     for pair in pairs:
-        terms[str(pair)], left_out = fitting_terms(pair, lambda: dict(instantiate(config.kd.terms)))
+        terms[str(pair)], left_out = fitting_terms(pair, lambda: instantiate(config.kd.terms, _convert_="all"))
         notes += left_out
     rows = len(examples.transfer if config.kd.terms else examples.train)
     if not config.kd.label_weight and not config.kd.terms:
@@ -111,9 +121,17 @@ def make_plan(config: DictConfig) -> Plan:
     return Plan(examples, task, teacher, tuned, drafts, scheme, pairs, terms, steps, config.trainer.max_epochs, notes)
 
 
+def check_counts(config: DictConfig) -> None:
+    """Refuse anything but a whole number above 0 where things are counted."""
+    for key in COUNTS:
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{key}: {value!r} is not a whole number above 0")
+
+
 def read(config: DictConfig, columns: Columns) -> dict[str, datasets.Dataset]:
     """The splits of the config's source."""
-    return instantiate(config.data.source).read(columns, Path(config.cache_dir))
+    return instantiate(config.data.source, _convert_="all").read(columns, Path(config.cache_dir))
 
 
 def draft_teacher(config: DictConfig, examples: Examples) -> tuple[Draft | None, bool]:
@@ -124,7 +142,7 @@ def draft_teacher(config: DictConfig, examples: Examples) -> tuple[Draft | None,
     """
     if config.teacher.model is None:
         return None, False
-    blueprint: Blueprint = instantiate(config.teacher.model)
+    blueprint: Blueprint = instantiate(config.teacher.model, _convert_="all")
     draft = blueprint.draft(examples.labels, None, lambda: [])
     original = blueprint.config(draft.tokenizer, None)
     tuned = has_trained_head(original)
@@ -137,7 +155,7 @@ def draft_teacher(config: DictConfig, examples: Examples) -> tuple[Draft | None,
 
 def draft_learners(config: DictConfig, scheme: Scheme, examples: Examples, teacher: Draft | None) -> dict[str, Draft]:
     """Everything that trains, without weights."""
-    student: Any = instantiate(config.student)
+    student: Blueprint = instantiate(config.student, _convert_="all")
     blueprints = {STUDENT: student} | {name: peer or student for name, peer in scheme.peers().items()}
 
     def texts() -> Any:

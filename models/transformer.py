@@ -72,8 +72,8 @@ class SmallTransformer(Blueprint):
     Args:
         num_hidden_layers: how many layers.
         hidden_size: their width; the teacher's where not given.
-        num_attention_heads: the teacher's where the width is, else one per 64 of width.
-        intermediate_size: width inside the feed-forward part; four times `hidden_size` where not given.
+        num_attention_heads: the teacher's where the width is, else one per 64 of it.
+        intermediate_size: width inside the feed-forward part; the teacher's where the width is, else four times it.
         teacher_layers: which of the teacher's layers to start from, counted from 0; evenly spaced where
             not given; an empty list starts from random weights.
         vocabulary_size: how many words, where there is no teacher to take the tokenizer from.
@@ -103,19 +103,19 @@ class SmallTransformer(Blueprint):
             "num_hidden_layers": self.num_hidden_layers,
             "hidden_size": width,
             "num_attention_heads": heads,
-            "intermediate_size": self.intermediate_size or 4 * width,
+            "intermediate_size": self.intermediate_size or self._inner(width, base),
         }
         config = kind(**base)
-        self._check_layers(config, teacher)
+        self._start(config, teacher)  # refuses what cannot be before any weight is loaded
         return config
 
     def origin(self, draft: Draft) -> str:
-        layers = self._start(draft)
+        layers = self._start(draft.config, draft.teacher)
         return f"the teacher's layers {', '.join(map(str, layers))}" if layers else "random weights"
 
     def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
         model = AutoModelForSequenceClassification.from_config(draft.config)
-        layers = self._start(draft)
+        layers = self._start(draft.config, draft.teacher)
         if layers:
             assert teacher is not None
             copied = chosen_layers(teacher.model.state_dict(), layers)
@@ -126,25 +126,27 @@ class SmallTransformer(Blueprint):
     def _heads(width: int, base: dict[str, Any]) -> int:
         return base["num_attention_heads"] if width == base.get("hidden_size") else max(1, width // HEAD_WIDTH)
 
-    def _check_layers(self, config: PretrainedConfig, teacher: Draft | None) -> None:
+    @staticmethod
+    def _inner(width: int, base: dict[str, Any]) -> int:
+        return base.get("intermediate_size", 4 * width) if width == base.get("hidden_size") else 4 * width
+
+    def _start(self, config: PretrainedConfig, teacher: Draft | None) -> tuple[int, ...]:
+        """The teacher's layers to start from; none where the two do not fit."""
+        fitting = teacher if teacher and same_widths(config, teacher.config) else None
+        if self.teacher_layers is None and fitting:
+            return evenly_spaced(self.num_hidden_layers, fitting.spec.layers)
         if not self.teacher_layers:
-            return
-        if teacher is None or not same_widths(config, teacher.config):
+            return ()
+        if fitting is None:
             raise UserError("student.teacher_layers: only a student as wide as its teacher can start from its layers")
         if len(self.teacher_layers) != self.num_hidden_layers:
             raise UserError(
                 f"student.teacher_layers: {len(self.teacher_layers)} layers given "
                 f"for student.num_hidden_layers={self.num_hidden_layers}"
             )
-        if not all(0 <= layer < teacher.spec.layers for layer in self.teacher_layers):
-            raise UserError(f"student.teacher_layers: the teacher's layers are 0 to {teacher.spec.layers - 1}")
-
-    def _start(self, draft: Draft) -> tuple[int, ...]:
-        if draft.teacher is None or not same_widths(draft.config, draft.teacher.config):
-            return ()
-        if self.teacher_layers is not None:
-            return tuple(self.teacher_layers)
-        return evenly_spaced(self.num_hidden_layers, draft.teacher.spec.layers)
+        if not all(0 <= layer < fitting.spec.layers for layer in self.teacher_layers):
+            raise UserError(f"student.teacher_layers: the teacher's layers are 0 to {fitting.spec.layers - 1}")
+        return tuple(self.teacher_layers)
 
 
 def same_widths(one: PretrainedConfig, other: PretrainedConfig) -> bool:

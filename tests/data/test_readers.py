@@ -1,0 +1,225 @@
+import bz2
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data.readers import read_rows
+from potstill.errors import UserError
+
+ROWS = [{"text": "a fine film", "label": "good"}, {"text": "größer, “better”", "label": "bad"}]
+
+
+def delimited(delimiter):
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, ["text", "label"], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(ROWS)
+    return buffer.getvalue().encode()
+
+
+CONTENT = {
+    "csv": delimited(","),
+    "tsv": "text\tlabel\na fine film\tgood\ngrößer, “better”\tbad\n".encode(),
+    "json": json.dumps(ROWS).encode(),
+    "jsonl": "\n".join(map(json.dumps, ROWS)).encode(),
+}
+PACK = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
+
+
+def read(path):
+    return [row for _, row in read_rows(path)]
+
+
+def places(path):
+    return [where.removeprefix(str(path)) for where, _ in read_rows(path)]
+
+
+def refusal(path):
+    with pytest.raises(UserError) as caught:
+        list(read_rows(path))
+    assert str(path) in str(caught.value)
+    return str(caught.value).removeprefix(str(path))
+
+
+def written(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("packed", PACK)
+@pytest.mark.parametrize("kind", CONTENT)
+def test_every_kind_of_text_file_gives_the_same_rows(tmp_path, kind, packed):
+    assert read(written(tmp_path / f"rows.{kind}{packed}", PACK[packed](CONTENT[kind]))) == ROWS
+
+
+def test_parquet_gives_the_same_rows(tmp_path):
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
+    assert read(tmp_path / "rows.parquet") == ROWS
+
+
+def test_parquet_rows_are_numbered_across_row_groups(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS * 3), path, row_group_size=2)
+    assert places(path) == [f": row {number}" for number in range(1, 7)]
+
+
+def test_the_path_may_be_a_string(tmp_path):
+    assert read(str(written(tmp_path / "rows.csv", CONTENT["csv"]))) == ROWS
+
+
+@pytest.mark.parametrize("kind", CONTENT)
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path, kind):
+    assert read(written(tmp_path / f"rows.{kind}", b"\xef\xbb\xbf" + CONTENT[kind])) == ROWS
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+def test_windows_line_ends_change_nothing(tmp_path, kind):
+    content = CONTENT[kind].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    path = written(tmp_path / f"rows.{kind}", content)
+    assert read(path) == ROWS
+    assert places(path) == ([":1", ":2"] if kind == "jsonl" else [":2", ":3"])
+
+
+def test_a_row_after_quoted_newlines_is_named_by_the_line_it_starts_in(tmp_path):
+    path = written(tmp_path / "rows.csv", 'text,label\n"one\ntwo\r\nthree",a\nfour,b\n"five\n",c\n')
+    assert places(path) == [":2", ":5", ":6"]
+    assert read(path)[0] == {"text": "one\ntwo\r\nthree", "label": "a"}
+
+
+def test_csv_takes_doubled_quotes_for_one(tmp_path):
+    assert read(written(tmp_path / "rows.csv", 'text\n"he said ""no"", twice"\n')) == [{"text": 'he said "no", twice'}]
+
+
+def test_tsv_knows_no_quoting(tmp_path):
+    path = written(tmp_path / "rows.tsv", 'text\tlabel\n"an open quote\ta\n"closed"\tb\n')
+    assert read(path) == [{"text": '"an open quote', "label": "a"}, {"text": '"closed"', "label": "b"}]
+
+
+def test_blank_lines_are_passed_over_and_still_counted(tmp_path):
+    path = written(tmp_path / "rows.csv", "text,label\n\na,b\n\n\nc,d\n")
+    assert places(path) == [":3", ":6"]
+    path = written(tmp_path / "rows.jsonl", '\n{"text": "a"}\n  \n{"text": "b"}\n')
+    assert places(path) == [":2", ":4"]
+
+
+@pytest.mark.parametrize(("fields", "line"), [(1, "only one"), (3, "a,b,c")])
+def test_a_ragged_row_is_named_by_file_and_line(tmp_path, fields, line):
+    path = written(tmp_path / "rows.csv", f'text,label\n"two\nlines",x\n{line}\n')
+    assert refusal(path) == f":4: {fields} fields, where the header has 2"
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+def test_a_binary_file_is_named_by_the_line_of_its_first_nul(tmp_path, kind):
+    path = written(tmp_path / f"rows.{kind}", b"text\n" * (kind != "jsonl") + b'"a"\n\x00\x01\n')
+    if kind == "jsonl":
+        path = written(path, b'{"text": "a"}\n{"text": "b"}\n\x00\x01\n')
+    assert refusal(path) == ":3: not text but binary data"
+
+
+@pytest.mark.parametrize("packed", PACK)
+@pytest.mark.parametrize("before", [1, 5000])
+def test_bytes_that_are_not_utf8_are_named_by_their_line(tmp_path, before, packed):
+    """Also far beyond the first buffer, whose offset is all that the decoder tells."""
+    content = b"text\n" + b"a line of some words\n" * before + b"caf\xe9\n" + b"more\n" * 9
+    path = written(tmp_path / f"rows.csv{packed}", PACK[packed](content))
+    assert refusal(path) == f": line {before + 2} is not UTF-8 text (byte 0xe9)"
+
+
+def test_latin1_json_is_refused_with_its_line(tmp_path):
+    assert refusal(written(tmp_path / "rows.json", b'[\n{"text": "caf\xe9"}]')).startswith(": line 2 is not UTF-8")
+
+
+def test_a_broken_json_line_is_named(tmp_path):
+    path = written(tmp_path / "rows.jsonl", '{"text": "a"}\n{"text": "b"\n')
+    assert refusal(path).startswith(":2: not JSON: ")
+
+
+def test_a_json_line_that_is_no_object_is_named(tmp_path):
+    path = written(tmp_path / "rows.jsonl", '{"text": "a"}\n["b"]\n')
+    assert refusal(path) == ":2: an object was expected, not list"
+
+
+def test_a_json_file_must_hold_a_list(tmp_path):
+    assert "a list of objects was expected" in refusal(written(tmp_path / "rows.json", '{"text": "a"}'))
+
+
+def test_an_item_of_a_json_list_that_is_no_object_is_named(tmp_path):
+    assert refusal(written(tmp_path / "rows.json", '[{"text": "a"}, 3]')) == ": row 2: an object was expected, not int"
+
+
+def test_json_lines_in_a_file_called_json_are_refused(tmp_path):
+    assert refusal(written(tmp_path / "rows.json", CONTENT["jsonl"])).startswith(": not JSON: ")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("rows.xlsx", "'.xlsx'"), ("rows", "''"), ("rows.txt.gz", "'.txt'")])
+def test_an_unknown_kind_is_refused_with_those_known(tmp_path, name, kind):
+    message = refusal(written(tmp_path / name, "text\na\n"))
+    assert kind in message
+    assert "csv" in message
+    assert "parquet" in message
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert refusal(tmp_path / "nowhere.csv") == ": no such file"
+
+
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "rows.csv").mkdir()
+    assert refusal(tmp_path / "rows.csv") == ": no such file"
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.csv.gz"])
+def test_an_empty_table_is_refused(tmp_path, name):
+    path = written(tmp_path / name, gzip.compress(b"") if name.endswith("gz") else b"")
+    assert refusal(path) == ": empty, where a header line was expected"
+
+
+def test_an_empty_json_file_is_refused(tmp_path):
+    assert refusal(written(tmp_path / "rows.json", "")).startswith(": not JSON")
+
+
+def test_a_header_alone_gives_no_rows(tmp_path):
+    assert read(written(tmp_path / "rows.csv", "text,label\n")) == []
+
+
+def test_parquet_that_is_not_parquet_is_refused(tmp_path):
+    assert "arquet" in refusal(written(tmp_path / "rows.parquet", "text,label\na,b\n"))
+
+
+@pytest.mark.xfail(strict=True, reason="an OSError of Arrow is taken for text that is not UTF-8")
+def test_a_damaged_parquet_file_is_not_called_text(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS * 500), path)
+    content = bytearray(path.read_bytes())
+    content[4:40] = bytes(byte ^ 0xFF for byte in content[4:40])
+    assert "UTF-8" not in refusal(written(path, bytes(content)))
+
+
+@pytest.mark.parametrize("packed", [".gz", ".bz2"])
+def test_a_compressed_file_that_breaks_off_is_refused(tmp_path, packed):
+    whole = PACK[packed](b"text\n" + b"".join(b"%d\n" % number for number in range(20_000)))
+    path = written(tmp_path / f"rows.csv{packed}", whole[: len(whole) // 2])
+    assert re.match(": Compressed file ended", refusal(path))
+
+
+def test_a_file_that_only_claims_to_be_compressed_is_refused(tmp_path):
+    assert refusal(written(tmp_path / "rows.csv.gz", CONTENT["csv"])).startswith(": Not a gzipped file")
+
+
+@pytest.mark.xfail(strict=True, raises=zlib.error, reason="zlib.error is no OSError and goes through as it is")
+def test_a_damaged_gz_file_is_refused(tmp_path):
+    header, kind_that_does_not_exist = gzip.compress(CONTENT["csv"])[:10], b"\x07"
+    refusal(written(tmp_path / "rows.csv.gz", header + kind_that_does_not_exist * 50))
+
+
+def test_a_line_of_fifty_thousand_words_is_read_whole(tmp_path):
+    """The csv module by itself stops at fields of 131,072 characters."""
+    text = " ".join(f"word{number}" for number in range(50_000))
+    assert read(written(tmp_path / "rows.csv", f"text,label\n{text},a\n")) == [{"text": text, "label": "a"}]

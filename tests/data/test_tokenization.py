@@ -1,0 +1,81 @@
+import pytest
+from datasets import Dataset
+from transformers import BertTokenizer
+
+from data.tokenization import tokenize
+from models.words import word_tokenizer
+
+TEXTS = ["a good film", "good", "a film so good that one sees it again"]
+
+
+@pytest.fixture
+def words():
+    return word_tokenizer(TEXTS, 50)
+
+
+@pytest.fixture
+def typed(words):
+    """A tokenizer of the same words whose model reads token types."""
+    return BertTokenizer(vocab=words.get_vocab(), model_max_length=512)
+
+
+def rows(**more):
+    return Dataset.from_dict({"text": TEXTS, "label": [0, 1, 0], **more})
+
+
+def test_rows_keep_their_own_length(words):
+    table = tokenize(rows(), words, 64)
+    assert table["length"][:] == [5, 3, 11]
+    assert list(map(len, table["input_ids"])) == [5, 3, 11]
+
+
+def test_the_columns_are_those_the_model_reads_without_the_mask(words, typed):
+    assert set(tokenize(rows(), words, 64).column_names) == {"input_ids", "length"}
+    assert set(tokenize(rows(), typed, 64).column_names) == {"input_ids", "token_type_ids", "length"}
+
+
+def test_texts_come_back_from_their_ids(words):
+    decoded = words.batch_decode(tokenize(rows(), words, 64)["input_ids"][:], skip_special_tokens=True)
+    assert decoded == TEXTS
+
+
+def test_a_pair_is_encoded_as_one_row_of_two_types(typed):
+    table = tokenize(rows(text_pair=["film", "a film", "it"]), typed, 64)
+    assert table["token_type_ids"][1] == [0, 0, 0, 1, 1, 1]
+    assert typed.decode(table["input_ids"][1]) == "[CLS] good [SEP] a film [SEP]"
+
+
+def test_texts_that_are_too_long_are_cut_and_counted(words, caplog):
+    table = tokenize(rows(), words, 5)
+    assert table["length"][:] == [5, 3, 5]
+    assert table["input_ids"][2][-1] == words.sep_token_id
+    assert caplog.messages == ["1 of 3 texts are longer than 5 tokens and are cut there (data.max_length)"]
+
+
+def test_a_pair_loses_tokens_from_its_longer_text(typed, caplog):
+    """So that a long text does not crowd out the short one beside it."""
+    table = tokenize(rows(text_pair=["film", "a film", "it"]), typed, 8)
+    assert typed.decode(table["input_ids"][2]) == "[CLS] a film so good [SEP] it [SEP]"
+    assert "1 of 3 texts" in caplog.text
+
+
+def test_nothing_is_said_where_nothing_is_cut(words, caplog):
+    tokenize(rows(), words, 11)
+    assert caplog.messages == []
+
+
+def test_an_encoding_is_kept_on_disk_and_found_again(words, tmp_path):
+    stored = rows()
+    stored.save_to_disk(str(tmp_path / "rows"))
+    first, second = (tokenize(Dataset.load_from_disk(str(tmp_path / "rows")), words, 64) for _ in range(2))
+    assert first.cache_files == second.cache_files != []
+    assert len(list((tmp_path / "rows").glob("cache-*.arrow"))) == 1
+
+
+def test_another_length_or_tokenizer_makes_another_encoding(words, typed, tmp_path):
+    stored = rows()
+    stored.save_to_disk(str(tmp_path / "rows"))
+    stored = Dataset.load_from_disk(str(tmp_path / "rows"))
+    assert tokenize(stored, words, 4)["length"][:] == [4, 3, 4]
+    assert tokenize(stored, words, 6)["length"][:] == [5, 3, 6]
+    assert "token_type_ids" in tokenize(stored, typed, 6).column_names

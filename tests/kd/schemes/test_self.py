@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from kd.schemes.self import SelfDistillation
+from potstill.errors import UserError
+
+
+def test_every_exit_learns_from_the_deepest(make_spec):
+    pairs = SelfDistillation().pairs({"student": make_spec(widths=(4, 5, 6, 7))})
+    assert list(map(str, pairs)) == ["student<-labels", "exit1<-student", "exit2<-student"]
+    assert pairs[1].learner_spec.widths == (4, 5)
+    assert pairs[2].learner_spec.widths == (4, 5, 6)
+    assert pairs[2].teacher_spec.widths == (4, 5, 6, 7)
+
+
+def test_an_exit_is_the_network_cut_after_its_layer(make_spec, make_output):
+    spec = make_spec(widths=(8,) * 4)
+    output = make_output(spec)
+    output.exits = (torch.zeros(4, 3), torch.ones(4, 3))
+    output.logits.requires_grad_()
+    scheme = SelfDistillation(weight=0.3)
+    deepest, shallow, middle = scheme.lessons(scheme.pairs({"student": spec}), lambda name: output)
+    assert (deepest.teacher, deepest.weight) == (None, 1)
+    assert (shallow.weight, middle.weight) == (0.3, 0.3)
+    assert middle.learner.logits is output.exits[1]
+    assert len(middle.learner.hidden_states) == 3
+    assert len(middle.learner.attentions) == 2
+    assert not middle.teacher.logits.requires_grad
+
+
+def test_exits_are_scored_by_name(make_spec, make_output):
+    output = make_output(make_spec())
+    output.exits = (torch.zeros(4, 3),)
+    assert set(SelfDistillation().predictions({"student": output})) == {"student", "exit1"}
+
+
+def test_one_layer_leaves_no_earlier_exit(make_spec):
+    with pytest.raises(UserError, match=r"student.num_hidden_layers=2"):
+        SelfDistillation().pairs({"student": make_spec(widths=(8, 8))})

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from data.classification import Classification
+from kd.knowledge.response import SoftTargets
+from kd.objective import Objective, fitting_terms
+from kd.schemes.base import Lesson, Pair
+from potstill.errors import UserError
+
+LABELS = {"labels": torch.tensor([0, 2, -100, 1])}
+
+
+@pytest.fixture
+def pair(make_spec):
+    return Pair("student", make_spec(), "teacher", make_spec())
+
+
+def test_parts_are_weighted_and_named(pair, make_spec, make_output):
+    one, other = make_output(make_spec()), make_output(make_spec(), seed=1)
+    term = SoftTargets(temperature=2.0, weight=3.0)
+    objective = Objective({str(pair): {"response": term}}, Classification("abc").loss, 0.5)
+    losses = objective(Lesson(pair, one, other, weight=10.0), LABELS)
+    label_loss = F.cross_entropy(one.logits, LABELS["labels"], ignore_index=-100) * 3 / 4
+    assert losses["label_loss/student"].item() == pytest.approx(10 * 0.5 * label_loss.item(), rel=1e-5)
+    assert losses["kd/response/student<-teacher"].item() == pytest.approx(10 * 3 * term(one, other, {}).item())
+
+
+def test_rows_without_label_never_reach_the_label_loss(pair, make_spec, make_output):
+    output = make_output(make_spec())
+    output.logits.requires_grad_()
+    objective = Objective({str(pair): {}}, Classification("abc").loss, 1.0)
+    objective(Lesson(pair, output), LABELS)["label_loss/student"].backward()
+    assert output.logits.grad[2].tolist() == [0, 0, 0]
+    assert (output.logits.grad[[0, 1, 3]].abs().sum(1) > 0).all()
+
+
+def test_losses_are_float32_whatever_the_models_ran_in(pair, make_spec, make_output):
+    one, other = make_output(make_spec()), make_output(make_spec(), seed=1)
+    objective = Objective({str(pair): {"response": SoftTargets()}}, Classification("abc").loss, 1.0)
+    expected = objective(Lesson(pair, one, other), LABELS)
+    for output in (one, other):
+        output.logits = output.logits.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = objective(Lesson(pair, one, other), LABELS)
+    for name, loss in losses.items():
+        assert loss.dtype == torch.float32
+        assert loss.item() == pytest.approx(expected[name].item(), rel=0.05)
+
+
+def test_a_term_that_does_not_fit_ends_the_run_by_name(make_spec):
+    pair = Pair("student", make_spec(classes=2), "teacher", make_spec())
+    with pytest.raises(UserError, match=r"kd.terms.response: cannot work for student<-teacher: the learner has 2"):
+        fitting_terms(pair, lambda: {"response": SoftTargets()})
+
+
+def test_an_optional_term_is_left_out_with_a_note_unless_nothing_is_left(make_spec):
+    pair = Pair("student", make_spec(classes=2), "teacher", make_spec())
+    optional = SoftTargets(optional=True)
+    with pytest.raises(UserError, match="no term can work"):
+        fitting_terms(pair, lambda: {"response": optional})
+
+    class Fits(SoftTargets):
+        def fits(self, learner, teacher):
+            return None
+
+    terms, notes = fitting_terms(pair, lambda: {"response": optional, "other": Fits()})
+    assert list(terms) == ["other"]
+    assert "response left out, the learner has 2 classes" in notes[0]

@@ -1,0 +1,92 @@
+"""Every student with every knowledge under every scheme: it trains, or is refused before a weight loads."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from data.module import Batches
+from kd.assembly import Assembly
+from kd.distiller import Distiller
+from kd.plan import make_plan
+from potstill.errors import UserError
+
+STUDENTS = ("bert_small", "bilstm", "cnn_lstm")
+KNOWLEDGE = ("none", "response", "feature", "relation", "[response,feature,relation]")
+SCHEMES = ("offline", "mutual", "self")
+REFUSED = {("bilstm", "self"): "has 1 layer"}
+CELLS = list(product(STUDENTS, KNOWLEDGE, SCHEMES))
+
+
+class Watched(Assembly):
+    """Keeps what a fit began and ended with, before the best weights are put back."""
+
+    def _fit(self, distiller: Distiller, *args: object, **kwargs: object) -> float:
+        self.distiller = distiller
+        self.before, self.first = self._look(*args)
+        distiller.on_train_end = lambda: setattr(self, "end", self._look(*args))
+        seconds = super()._fit(distiller, *args, **kwargs)
+        self.after, self.last = self.end
+        return seconds
+
+    def _look(self, batches: Batches, *_: object) -> tuple[dict[str, torch.Tensor], float]:
+        weights = {name: weight.clone() for name, weight in self.distiller.state_dict().items()}
+        return weights, sum(loss_of(self.distiller, batch) for batch in batches.train_dataloader())
+
+
+def loss_of(distiller: Distiller, batch: dict) -> float:
+    """The whole loss of one batch, without dropout."""
+    distiller.eval()
+    with torch.no_grad():
+        lessons = distiller.scheme.lessons(distiller.pairs, distiller.outputs_of(batch))
+        loss = sum(part.item() for lesson in lessons for part in distiller.objective(lesson, batch).values())
+    distiller.train()
+    return loss
+
+
+def moved(assembly: Watched, prefix: str) -> set[str]:
+    """The weights below a prefix that training changed."""
+    before, after = assembly.before, assembly.after
+    return {name for name, was in before.items() if name.startswith(prefix) and not after[name].equal(was)}
+
+
+def test_there_are_as_many_cells_as_choices() -> None:
+    conf = Path(__file__).parent.parent / "conf"
+    assert {path.stem for path in (conf / "student").glob("*.yaml")} == set(STUDENTS)
+    assert {path.stem for path in (conf / "scheme").glob("*.yaml")} == set(SCHEMES)
+    assert len(CELLS) == 45
+
+
+@pytest.mark.parametrize(("student", "knowledge", "scheme"), CELLS)
+def test_cell(student, knowledge, scheme, configure, monkeypatch, tmp_path) -> None:
+    config: DictConfig = configure(
+        f"student={student}",
+        f"kd={knowledge}",
+        f"scheme={scheme}",
+        "trainer.max_epochs=4",
+        "+trainer.limit_val_batches=1",
+        "logger=[]",
+        "optimizer.lr=1e-3",
+    )
+    if (student, scheme) in REFUSED:
+        monkeypatch.setattr(torch.nn.Module, "load_state_dict", None)
+        with pytest.raises(UserError, match=REFUSED[student, scheme]):
+            make_plan(config)
+        return
+    assembly = Watched(config, make_plan(config), tmp_path, [])
+    teacher, _ = assembly.teacher()
+    assert teacher is not None
+    taught = {name: weight.clone() for name, weight in teacher.state_dict().items()}
+    assembly.distil(teacher)
+
+    assert assembly.last < assembly.first
+    for name in assembly.plan.drafts:
+        trained = {f"networks.{name}.{key}" for key, _ in assembly.distiller.networks[name].named_parameters()}
+        resting = trained - moved(assembly, f"networks.{name}.")
+        assert not {key for key in resting if "token_type" not in key and ".pooler" not in key and "key.bias" not in key}
+    projections = {name for name, _ in assembly.distiller.objective.named_parameters()}
+    assert moved(assembly, "objective.") == {f"objective.{name}" for name in projections}
+    assert all(teacher.state_dict()[name].equal(weight) for name, weight in taught.items())
+    assert not any("teacher" in name.split(".")[:2] for name in assembly.before)

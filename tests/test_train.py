@@ -1,0 +1,293 @@
+"""Whole runs, as a user starts them."""
+
+import csv
+import json
+import logging
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+import models  # noqa: F401 (registers the LSTM students)
+import train
+from kd.assembly import Assembly
+from kd.plan import make_plan
+from train import run
+
+STUDENTS = ("bert_small", "bilstm", "cnn_lstm")
+KEYS = """task metric split teacher student baseline retention kd_gain compression speedup teacher_seconds
+store_seconds distill_seconds versions overrides""".split()
+
+
+@pytest.fixture
+def cli(overrides, monkeypatch, capfd, tmp_path):
+    """Runs `python train.py` in this process; gives exit code, output and error output."""
+
+    def cli(*more):
+        arguments = [part for part in overrides if not part.startswith("run_dir=")]
+        arguments += [f"hydra.run.dir={tmp_path / 'cli'}", *more]
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        code = train.command_line()
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return cli
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_a_run_leaves_a_report_and_a_student_that_loads(student, configure, folder):
+    config = configure(f"student={student}", "student.learning_rate=3e-3", "trainer.max_epochs=6")
+    score = run(config, ["student=…"])
+    path = Path(config.run_dir)
+    report = json.loads((path / "report.json").read_text())
+    assert list(report) == KEYS
+    assert report["student"]["score"] == score > 0.75
+    assert report["retention"] == pytest.approx(score / report["teacher"]["score"])
+    assert report["kd_gain"] == pytest.approx(score - report["baseline"]["score"])
+    assert set(report["speedup"]) == {"1", "32"}
+    assert {"config.yaml", "overrides.yaml", "metrics.csv", "report.md", "report.png"} <= {p.name for p in path.iterdir()}
+    assert_same_predictions(path, folder / "test.csv")
+
+
+def assert_same_predictions(path: Path, test: Path) -> None:
+    """The student as a stranger would load it against what the report was made of."""
+    model = AutoModelForSequenceClassification.from_pretrained(path / "student").eval()
+    tokenizer = AutoTokenizer.from_pretrained(path / "student")
+    with test.open() as texts, (path / "predictions.csv").open() as predictions:
+        for row, predicted in zip(csv.DictReader(texts), csv.DictReader(predictions), strict=True):
+            with torch.no_grad():
+                values = model(**tokenizer(row["sentence"], return_tensors="pt")).logits.softmax(-1)[0]
+            stated = [float(predicted[model.config.id2label[number]]) for number in range(2)]
+            assert values.tolist() == pytest.approx(stated, abs=1e-5)
+
+
+def test_label_free_rows_and_test_rows_change_no_score_of_the_baseline(configure, folder, tmp_path):
+    """The baseline must depend on labelled rows alone, whatever the transfer and test sets hold."""
+    shuffled = tmp_path / "other.csv"
+    lines = (folder / "test.csv").read_text().splitlines()
+    shuffled.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    weights = []
+    for more in ([], [f"data.unlabelled={folder}/validation.csv", f"data.test={shuffled}"]):
+        config = configure("student=bilstm", f"run_dir={tmp_path / str(len(more))}", "logger=[]", *more)
+        assembly = Assembly(config, make_plan(config), Path(config.run_dir), [])
+        teacher, _ = assembly.teacher()
+        weights.append(assembly.baseline(teacher).state_dict())
+    assert all(one.equal(other) for one, other in zip(weights[0].values(), weights[1].values(), strict=True))
+
+
+def test_no_teacher_no_baseline(configure):
+    config = configure(
+        "scheme=mutual",
+        "student=bilstm",
+        "student.vocabulary=words",
+        "student.embeddings=random",
+        "student.embedding_size=16",
+        "baseline=false",
+    )
+    config.teacher = {"model": None, "train": True}
+    run(config, [])
+    report = json.loads((Path(config.run_dir) / "report.json").read_text())
+    assert list(report) == KEYS
+    assert [report[key] for key in ("teacher", "baseline", "retention", "kd_gain", "speedup")] == [None] * 5
+
+
+def test_a_teacher_without_head_is_fine_tuned_once(configure, pretrained, tmp_path, caplog):
+    more = [f"teacher.path={pretrained}", "baseline=false", "student=bilstm", "teacher.fine_tuning.epochs=1"]
+    config = configure(*more, f"run_dir={tmp_path / 'one'}", f"cache_dir={tmp_path / 'cache'}")
+    run(config, [])
+    assert json.loads((tmp_path / "one" / "report.json").read_text())["teacher_seconds"] > 0
+    config = configure(*more, f"run_dir={tmp_path / 'two'}", f"cache_dir={tmp_path / 'cache'}", "seed=2")
+    with caplog.at_level(logging.INFO):
+        run(config, [])
+    assert json.loads((tmp_path / "two" / "report.json").read_text())["teacher_seconds"] == 0
+    assert "found fine-tuned" in caplog.text
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_mixed_precision_trains_every_student(student, configure, tmp_path):
+    kd = "kd=[response,feature,relation]"
+    config = configure(f"student={student}", kd, "trainer.precision=bf16-mixed", "logger=[]", "trainer.max_epochs=1")
+    assembly = Assembly(config, make_plan(config), tmp_path, [])
+    teacher, _ = assembly.teacher()
+    student_network, _ = assembly.distil(teacher)
+    assert all(weight.isfinite().all() for weight in student_network.parameters())
+    assert all(weight.dtype == torch.float32 for weight in student_network.parameters())
+
+
+def student_weights(path: Path) -> dict[str, torch.Tensor]:
+    return AutoModelForSequenceClassification.from_pretrained(path / "student").state_dict()
+
+
+def assert_equal_weights(one: Path, other: Path) -> None:
+    first, second = student_weights(one), student_weights(other)
+    assert all(weight.equal(second[name]) for name, weight in first.items())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(configure, tmp_path):
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        config = configure("student=cnn_lstm", f"seed={seed}", f"run_dir={tmp_path / name}", "baseline=false")
+        run(config, [])
+    assert_equal_weights(tmp_path / "one", tmp_path / "again")
+    with pytest.raises(AssertionError):
+        assert_equal_weights(tmp_path / "one", tmp_path / "other")
+
+
+def start(*arguments: str, **options: object) -> subprocess.Popen:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, train.__file__, *arguments], env=environment, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", ["bilstm", "bert_small"])
+def test_a_killed_run_goes_on_to_the_very_same_weights(student, overrides, tmp_path):
+    """Killed inside an epoch, after a checkpoint there; with knowledge that has weights of its own."""
+    settings = [part for part in overrides if not part.startswith(("run_dir", "trainer.max_epochs", "data.batch"))]
+    settings += [
+        f"student={student}",
+        "kd=[response,feature]",
+        "baseline=false",
+        "data.batch_size=4",
+        "trainer.max_epochs=4",
+        "checkpoint_every_n_steps=5",
+    ]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(*settings, f"hydra.run.dir={whole}").wait() == 0
+
+    process = start(*settings, f"hydra.run.dir={killed}")
+    checkpoint = killed / "distill" / "last.ckpt"
+    while process.poll() is None and not inside_an_epoch(checkpoint):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert inside_an_epoch(checkpoint)
+
+    assert start(f"resume={killed}").wait() == 0
+    assert_equal_weights(whole, killed)
+    reports = [json.loads((path / "report.json").read_text()) for path in (whole, killed)]
+    assert reports[0]["student"]["score"] == reports[1]["student"]["score"]
+    assert reports[0]["overrides"] == [part.replace(str(whole), str(killed)) for part in reports[1]["overrides"]]
+
+
+def inside_an_epoch(checkpoint: Path) -> bool:
+    try:
+        state = torch.load(checkpoint, weights_only=False)["Batches"]
+    except (OSError, EOFError, RuntimeError):
+        return False
+    return state["epoch"] >= 1 and state["batch"] > 0
+
+
+def test_a_finished_run_is_only_reported_again(cli, tmp_path):
+    assert cli("baseline=false", "student=bilstm")[0] == 0
+    before = student_weights(tmp_path / "cli")
+    (tmp_path / "cli" / "report.json").unlink()
+    code, out, _ = cli_of([f"resume={tmp_path / 'cli'}"])
+    assert code == 0
+    assert all(weight.equal(before[name]) for name, weight in student_weights(tmp_path / "cli").items())
+    assert (tmp_path / "cli" / "report.json").exists()
+    assert list((tmp_path / "cli").glob("metrics-1.csv"))
+
+
+def cli_of(arguments: list[str]) -> tuple[int, str, str]:
+    """As a process of its own, where the fixture's overrides must not be given."""
+    done = subprocess.run([sys.executable, train.__file__, *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["kd=featur"], "Could not find 'kd/featur' Available options in 'kd': angle"),
+        (["optimiser.lr=1"], "Could not override 'optimiser.lr'"),
+        (["kd=[response"], "error: "),
+        (["scheme=self", "student=bilstm"], "error: scheme=self: the student (potstill_bilstm) has 1 layer"),
+        (["data.validation={path}/unknown.csv"], "unknown.csv:3: unknown label 'ugly' in the validation split"),
+        (["data.train={path}/binary.csv"], "binary.csv:1: not text but binary data"),
+        (["data.label=klass"], "train.csv:2: no column 'klass'; there are 'sentence', 'label'"),
+        (["resume={path}"], "is no run folder"),
+        (["teacher.path={path}"], "no model here"),
+        (["trainer.max_epochs=two"], "error: trainer.max_epochs: 'two' is not a whole number above 0"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_no_traceback(cli, tmp_path, more, reason):
+    (tmp_path / "unknown.csv").write_text("sentence,label\nfine,good\nodd,ugly\n")
+    (tmp_path / "binary.csv").write_bytes(b"sentence\0,label\n\x01\x02")
+    code, _, err = cli(*(part.format(path=tmp_path) for part in more))
+    lines = [line for line in err.splitlines() if line.startswith(("error", "Error", "Traceback"))]
+    assert code == 1
+    assert len(lines) == 1
+    assert reason in lines[0]
+    assert not (tmp_path / "cli" / "distill").exists()
+
+
+def test_a_plan_leaves_no_folder_behind(cli, tmp_path):
+    code, out, _ = cli("plan=true", "kd=feature", "scheme=self", "student=bert_small")
+    assert code == 0
+    assert "exit1 <- student: hidden_states" in out
+    assert not (tmp_path / "cli").exists()
+
+
+def test_bad_rows_where_going_on_is_right_are_counted(configure, tmp_path, caplog):
+    rows = ["sentence,label", *(f"{text},{label}" for text, label in [("fine film", "good"), ("bad film", "bad")] * 8)]
+    (tmp_path / "odd.csv").write_text("\n".join([*rows, " ,good", "word " * 50_000 + ",bad"]) + "\n")
+    config = configure(f"data.train={tmp_path}/odd.csv", "student=bilstm", "baseline=false", "data.max_length=32")
+    run(config, [])
+    assert "1 rows of train have an empty text and are left out, first" in caplog.text
+    assert "1 of 65 texts are longer than 32 tokens" in caplog.text
+
+
+def test_a_failing_logger_does_not_stop_training(configure, tmp_path, caplog):
+    config = configure("student=bilstm", "baseline=false", "+logger.gone._target_=no.such.tracker.Logger")
+    assert run(config, []) is not None
+    assert "logger gone failed and is switched off" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_named_and_earlier_results_stay(overrides, tmp_path):
+    """The limit on a file's size makes the checkpoint of a larger student fail as a full disk would."""
+    earlier = tmp_path / "earlier"
+    settings = [part for part in overrides if not part.startswith("run_dir=")] + ["baseline=false", "student=bilstm"]
+    assert start(*settings, f"hydra.run.dir={earlier}").wait() == 0
+    before = {path: path.read_bytes() for path in (earlier / "student").iterdir()}
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    process = start(
+        *settings, f"hydra.run.dir={tmp_path / 'full'}", stderr=subprocess.PIPE, text=True, preexec_fn=limit
+    )
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert [line for line in err.splitlines() if line.startswith("error: the disk is full")]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_after_a_cell_that_cannot_be(overrides, tmp_path):
+    settings = [part for part in overrides if not part.startswith("run_dir=")]
+    done = subprocess.run(
+        [
+            sys.executable,
+            train.__file__,
+            "-m",
+            *settings,
+            f"hydra.sweep.dir={tmp_path}/sweep",
+            "student=bilstm",
+            "scheme=self,offline",
+            "baseline=false",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("error: scheme=self") == 1
+    assert "Traceback" not in done.stderr
+    assert [path.parent.name for path in (tmp_path / "sweep").glob("*/report.json")] == ["1"]
