@@ -13,14 +13,17 @@ from typing import Any, cast
 
 import datasets
 import hydra
+import torch
 import transformers
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities import rank_zero_only
 
 from deploy.evaluate import comparison, evaluate, write_predictions
+from kd import ranks
 from kd.assembly import Assembly
 from kd.plan import Plan, make_plan
 from kd.trackers import Guarded
@@ -66,7 +69,8 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
     """Plan; teacher, student, baseline; report."""
     folder = Path(config.run_dir)
     plan = make_plan(config)
-    print(plan, flush=True)
+    if ranks.is_first():
+        print(plan, flush=True)
     if config.plan:
         return None
     save_config(folder, config, overrides)
@@ -76,10 +80,12 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
             logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
         assembly = Assembly(config, plan, folder, loggers)
         teacher, teacher_seconds = assembly.teacher()
-        student, distill_seconds = assembly.distil(teacher)
+        student, distilled = assembly.distil(teacher)
+        baseline = assembly.baseline(teacher, distilled.updates) if config.baseline else None
+        if not ranks.is_first():
+            return None
         student.save(folder / "student")
-        baseline = assembly.baseline(teacher) if config.baseline else None
-        seconds = {"teacher_seconds": teacher_seconds, "store_seconds": 0.0, "distill_seconds": distill_seconds}
+        seconds = {"teacher_seconds": teacher_seconds, "store_seconds": 0.0, "distill_seconds": distilled.seconds}
         score = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, seconds, overrides)
     finally:
         for logger in loggers:
@@ -98,8 +104,9 @@ def report(
     """Measure the student as it was saved, beside teacher and baseline, and write the report."""
     networks = {role: network for role, network in others.items() if network is not None}
     networks |= {"student": load(folder / "student")}
-    data = config.data
-    figures, probabilities = evaluate(networks, plan.examples, plan.task, data.max_length, data.eval_batch_size)
+    data, on_cpu = config.data, config.trainer.accelerator == "cpu" or not torch.cuda.is_available()
+    device = torch.device("cpu" if on_cpu else "cuda")
+    figures, probabilities = evaluate(networks, plan.examples, plan.task, data.max_length, data.eval_batch_size, device)
     write_predictions(folder / "predictions.csv", plan.examples, probabilities["student"])
     content: dict[str, Any] = {"task": plan.task.name, "metric": plan.task.metric, "split": "test"}
     content |= {role: figures.get(role) for role in ("teacher", "student", "baseline")}
@@ -123,16 +130,18 @@ def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[
     if others:
         raise UserError(f"resume: a run goes on with its own config; leave out {' '.join(others)}")
     saved = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
+    saved.run_dir = str(folder)  # it may have been moved
     return saved, [str(override) for override in OmegaConf.load(folder / "overrides.yaml")]
 
 
+@rank_zero_only
 def save_config(folder: Path, config: DictConfig, overrides: list[str]) -> None:
     """Write what the run was asked to do; figures of an interrupted run are kept beside those to come."""
     folder.mkdir(parents=True, exist_ok=True)
     metrics = folder / "metrics.csv"
     if metrics.exists():
         metrics.rename(folder / f"metrics-{len(list(folder.glob('metrics-*.csv'))) + 1}.csv")
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    OmegaConf.save(OmegaConf.merge(config, {"run_dir": str(folder)}), folder / "config.yaml")
     OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
 
 
@@ -153,12 +162,12 @@ def quiet() -> None:
 
 def users_mistake(error: BaseException) -> str | None:
     """One line for what the user can put right; None for a fault of ours."""
-    if isinstance(error, UserError | HydraException | OmegaConfBaseException):
-        return " ".join(str(error).split())
+    if isinstance(error.__cause__, UserError):  # Hydra wraps what a constructor raises
+        return str(error.__cause__)
     if disk_is_full(error):
         return f"the disk is full ({' '.join(str(error).split())}); make room, then go on with resume=RUN_DIR"
-    if isinstance(error.__cause__, UserError):
-        return str(error.__cause__)
+    if isinstance(error, UserError | HydraException | OmegaConfBaseException):
+        return " ".join(str(error).split())
     return None
 
 

@@ -88,8 +88,10 @@ def prepare(splits: dict[str, Dataset], split: Split, labels: Sequence[str] | No
     splits = {name: _without_empty(name, rows) for name, rows in splits.items()}
     if split.distinct:
         splits["train"] = _distinct(splits["train"], notes)
+    splits = _part_unlabelled(splits)
     splits = _cut_missing(splits, split, notes)
-    splits["train"], splits["unlabelled"] = _part_unlabelled(splits["train"], splits.get("unlabelled"), split, notes)
+    if split.labelled_rows is not None:
+        splits = _take_labels_away(splits, split.labelled_rows, notes)
     for name in ("train", "validation", "test"):
         if not len(splits[name]):
             raise UserError(f"data: no rows are left in the {name} split")
@@ -105,15 +107,16 @@ def _texts(rows: Dataset) -> list[str]:
     return [column for column in TEXTS if column in rows.column_names]
 
 
-def _contents(rows: Dataset) -> Iterator[str]:
+def _contents(rows: Dataset, normalise: Callable[[str], str]) -> Iterator[str]:
     """The text of each row, two texts joined by a character that no text contains."""
     columns = _texts(rows)
     for batch in rows.select_columns(columns).iter(batch_size=1000):
-        yield from map("\0".join, zip(*(batch[column] for column in columns), strict=True))
+        for texts in zip(*(batch[column] for column in columns), strict=True):
+            yield "\0".join(map(normalise, texts))
 
 
 def _hashes(rows: Dataset, normalise: Callable[[str], str] = str) -> np.ndarray:
-    return np.fromiter((fingerprint.of_text(normalise(text)) for text in _contents(rows)), np.int64, len(rows))
+    return np.fromiter((fingerprint.of_text(text) for text in _contents(rows, normalise)), np.int64, len(rows))
 
 
 def _without_empty(name: str, rows: Dataset) -> Dataset:
@@ -156,22 +159,37 @@ def _group_hashes(rows: Dataset) -> np.ndarray:
     groups = rows.with_format("arrow")["group"][:]
     if groups.null_count == len(rows):
         return _hashes(rows)
-    return np.fromiter((fingerprint.of_text(str(group)) for group in groups.to_pylist()), np.int64, len(rows))
+    own = _hashes(rows)
+    hashes = (fingerprint.of_text(group) if group else own[row] for row, group in enumerate(groups.to_pylist()))
+    return np.fromiter(hashes, np.int64, len(rows))
 
 
-def _part_unlabelled(
-    train: Dataset, unlabelled: Dataset | None, split: Split, notes: list[str]
-) -> tuple[Dataset, Dataset]:
-    """Training rows with a label, at most `labelled_rows` of them; and all others without."""
-    has_label = ~rows_without_label(train)
-    kept = has_label.copy()
-    if split.labelled_rows is not None and has_label.sum() > split.labelled_rows:
-        order = np.argsort(np.where(has_label, _hashes(train), LARGEST_HASH - 1), kind="stable")
-        kept[order[split.labelled_rows :]] = False
-        notes.append(f"{kept.sum()} of {has_label.sum()} labelled training rows keep their label")
-    transfer = train.select(np.nonzero(~kept)[0])
-    given = [] if unlabelled is None else [unlabelled]
-    return train.select(np.nonzero(kept)[0]), concatenate_datasets([transfer, *given])
+def _part_unlabelled(splits: dict[str, Dataset]) -> dict[str, Dataset]:
+    """Training rows without label join the transfer set."""
+    has_label = ~rows_without_label(splits["train"])
+    return _move(splits, has_label)
+
+
+def _take_labels_away(splits: dict[str, Dataset], count: int, notes: list[str]) -> dict[str, Dataset]:
+    """Let `count` training rows keep their label; the others join the transfer set."""
+    rows = len(splits["train"])
+    if count >= rows:
+        return splits
+    keep = np.zeros(rows, dtype=bool)
+    keep[np.argsort(_hashes(splits["train"]), kind="stable")[:count]] = True
+    notes.append(f"{keep.sum()} of {rows} labelled training rows keep their label")
+    return _move(splits, keep)
+
+
+def _move(splits: dict[str, Dataset], keep: np.ndarray) -> dict[str, Dataset]:
+    """Move the training rows that are not to be kept to the transfer set."""
+    train = splits["train"]
+    moved = train.select(np.nonzero(~keep)[0])
+    others = [splits["unlabelled"]] if "unlabelled" in splits else []
+    return splits | {
+        "train": train.select(np.nonzero(keep)[0]),
+        "unlabelled": concatenate_datasets([moved, *others]),
+    }
 
 
 def rows_without_label(rows: Dataset) -> np.ndarray:
@@ -181,10 +199,12 @@ def rows_without_label(rows: Dataset) -> np.ndarray:
 
 def _label_names(train: Dataset, labels: Sequence[str] | None) -> tuple[str, ...]:
     found = {str(label) for label in train.unique("label")}
+    if len(found if labels is None else labels) < 2:
+        raise UserError(
+            f"data.labels: two classes at least are needed, there are {', '.join(labels or found) or 'none'}"
+        )
     if labels is not None:
         return tuple(map(str, labels))
-    if len(found) < 2:
-        raise UserError(f"data.label: the training rows have {len(found)} class{'' if len(found) == 1 else 'es'}")
     numeric = all(label.lstrip("-").isdigit() for label in found)
     return tuple(sorted(found, key=int if numeric else str))
 

@@ -77,9 +77,11 @@ class Batches(pl.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """How many epochs are done, and how many batches of the one under way."""
         assert self.trainer is not None
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        done = progress.processed
         epoch = self.trainer.current_epoch
-        return {"epoch": epoch, "batch": done} if done < len(self.order) else {"epoch": epoch + 1, "batch": 0}
+        inside = done < self.trainer.num_training_batches
+        return {"epoch": epoch, "batch": done} if inside else {"epoch": epoch + 1, "batch": 0}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a checkpoint was written."""

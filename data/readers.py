@@ -5,6 +5,7 @@ import csv
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -39,7 +40,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, Row]]:
         raise UserError(f"{path}: unknown kind of file {kind!r}; known are {', '.join(READERS)}")
     try:
         yield from reader(path)
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: {_first_undecodable_line(path) or error}") from error
 
 
@@ -97,7 +98,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
             for row in batch.to_pylist():
                 number += 1
                 yield f"{path}: row {number}", row
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: {error}") from error
 
 
@@ -147,6 +148,6 @@ def _first_undecodable_line(path: Path) -> str | None:
                     line.decode("utf-8")
                 except UnicodeDecodeError as error:
                     return f"line {number} is not UTF-8 text (byte 0x{line[error.start]:02x})"
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         pass
     return None

@@ -18,13 +18,13 @@ from typing import Any
 import datasets
 from datasets import Dataset, Features, Value
 from datasets.arrow_writer import ArrowWriter
+from datasets.exceptions import DatasetsError
 
 from data.readers import read_rows
 from potstill import fingerprint, packages
 from potstill.errors import UserError
 
 SPLITS = ("train", "validation", "test", "unlabelled")
-NO_LABEL = {"", "-1", "None"}
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,28 @@ class Columns:
         Raises:
             UserError: a column is missing; the message lists those that are there.
         """
-        texts = dict(zip(("text", "text_pair"), (self._value(where, row, c) or "" for c in self.texts), strict=False))
-        label = self._value(where, row, self.label) if self.label and labelled else None
-        group = self._value(where, row, self.group) if self.group else None
-        return texts | {"label": None if label in NO_LABEL else label, "group": group, "where": where}
+        texts = dict(zip(("text", "text_pair"), (self.value(where, row, c) or "" for c in self.texts), strict=False))
+        label = self.value(where, row, self.label) if self.label and labelled else None
+        group = self.value(where, row, self.group) if self.group else None
+        return texts | {"label": label or None, "group": group, "where": where}
 
     @staticmethod
-    def _value(where: str, row: Mapping[str, Any], column: str) -> str | None:
+    def value(where: str, row: Mapping[str, Any], column: str) -> str | None:
+        """What stands in a column, as text.
+
+        Raises:
+            UserError: there is no such column, or what stands there is no proper text.
+        """
         if column not in row:
             raise UserError(f"{where}: no column {column!r}; there are {', '.join(map(repr, row))}")
         value = row[column]
-        return None if value is None else str(value)
+        if value is None:
+            return None
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{where}: column {column!r} holds half of a surrogate pair") from None
+        return str(value)
 
 
 class Source(ABC):
@@ -147,7 +158,7 @@ class Hub(Source):
     def _split(self, split: str, name: str, columns: Columns) -> Dataset:
         try:
             rows = datasets.load_dataset(self.path, self.name, split=name)
-        except (OSError, ValueError) as error:  # no network, no such data set, no such split
+        except (OSError, ValueError, DatasetsError) as error:  # no network, no such data set or split, bad files
             reason = str(error).splitlines()[0]
             raise UserError(f"data set {self.path}, split {name}: {reason}; local files go in by data=files") from error
         label = columns.label or ""
@@ -167,7 +178,7 @@ def _read_file(path: Path, columns: Columns, drop: Mapping[str, str], labelled: 
 
     def rows() -> Iterator[dict[str, str | None]]:
         for where, row in read_rows(path):
-            if not any(str(row.get(column)) == value for column, value in drop.items()):
+            if not any(columns.value(where, row, column) == str(value) for column, value in drop.items()):
                 yield columns.pick(where, row, labelled)
 
     if not path.is_file():

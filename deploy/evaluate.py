@@ -20,11 +20,16 @@ REPEATS = {1: 100, 32: 15}
 
 
 def evaluate(
-    networks: Mapping[str, Network], examples: Examples, task: Classification, max_length: int, batch_size: int
+    networks: Mapping[str, Network],
+    examples: Examples,
+    task: Classification,
+    max_length: int,
+    batch_size: int,
+    device: torch.device,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
     """Figures of each network by role, and its class probabilities `[N, C]` for the test rows.
 
-    All networks read the same texts, and their latencies are measured in turns.
+    All networks read the same texts. Scores are computed on the device, latencies on the CPU.
     """
     tokenizers = [network.tokenizer for network in networks.values()]
     batches = Batches(examples.test, examples.validation, tokenizers, max_length, batch_size, batch_size)
@@ -32,7 +37,9 @@ def evaluate(
     figures: dict[str, dict[str, Any]] = {}
     probabilities = {}
     for role, network in networks.items():
-        logits, labels = predict(network, batches.evaluation(test))
+        network.record(frozenset())
+        logits, labels = predict(network.to(device), batches.evaluation(test))
+        network.cpu()
         metrics = task.metrics()
         figures[role] = {"score": metrics(logits, labels)[task.metric].item(), **size(network), "latency_ms": {}}
         probabilities[role] = logits.softmax(-1)
@@ -51,11 +58,11 @@ def typical_rows(lengths: list[int], count: int) -> list[int]:
 
 
 def comparison(figures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """How the student stands against teacher and baseline; None where there is none."""
+    """How the student stands against teacher and baseline; None where there is none, or its score is 0."""
     student, teacher, baseline = (figures.get(role) for role in ("student", "teacher", "baseline"))
     assert student is not None
     return {
-        "retention": teacher and student["score"] / teacher["score"],
+        "retention": student["score"] / teacher["score"] if teacher and teacher["score"] else None,
         "kd_gain": baseline and student["score"] - baseline["score"],
         "compression": teacher and teacher["parameters"] / student["parameters"],
         "speedup": teacher

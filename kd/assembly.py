@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from data.module import Batches
 from kd import teachers
 from kd.distiller import Distiller, Optimisation, required_fields
-from kd.fitting import fit, resolve_precision
+from kd.fitting import Fitted, fit, resolve_precision
 from kd.objective import Objective
 from kd.plan import Plan
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
@@ -42,21 +42,25 @@ class Assembly:
         if plan.teacher_is_tuned:
             return draft.network(), 0.0
         settings: teachers.FineTuning = instantiate(self.config.teacher.fine_tuning)
-        key = [plan.examples.fingerprint, plan.task.name, plan.task.metric, self.config.data.max_length]
+        trainer = [self._precision, self.config.trainer.gradient_clip_val, self.config.trainer.accumulate_grad_batches]
+        key = [plan.examples.fingerprint, plan.task.name, plan.task.metric, self.config.data.max_length, trainer]
 
         def train(network: Network, folder: Path) -> float:
-            distiller = self._alone(network, settings.seed, "teacher/", settings.learning_rate)
+            fused = not self._precision.endswith("-mixed")
+            optimisation = settings.optimisation(fused)
+            distiller = self._alone(network, settings.seed, "teacher/", optimisation)
             batches = self._batches(plan.examples.train, [network], settings.seed, settings.batch_size)
-            return self._fit(distiller, batches, folder, max_epochs=settings.epochs)
+            return self._fit(distiller, batches, folder, max_epochs=settings.epochs).seconds
 
         return teachers.fine_tuned(draft, key, settings, Path(self.config.cache_dir), train)
 
-    def distil(self, teacher: Network | None) -> tuple[Network, float]:
-        """The student after distillation, and the seconds of training."""
+    def distil(self, teacher: Network | None) -> tuple[Network, Fitted]:
+        """The student after distillation, and what that took."""
         plan, seed = self.plan, self.config.seed
         networks = {name: self._network(name, teacher) for name in plan.drafts}
         specs = {name: network.spec for name, network in networks.items()}
-        networks[STUDENT].add_exits(plan.scheme.exits(specs))
+        if exits := plan.scheme.exits(specs):
+            networks[STUDENT].add_exits(exits)
         objective = self._objective(plan.pairs)
         fields = required_fields(plan.pairs, objective)
         for name, network in networks.items():
@@ -71,32 +75,31 @@ class Assembly:
         rows = plan.examples.transfer if self.config.kd.terms else plan.examples.train
         readers = [*networks.values(), *([teacher] if teacher and signals else [])]
         batches = self._batches(rows, readers, seed, self.config.data.batch_size)
-        seconds = self._fit(distiller, batches, self.folder / "distill", max_epochs=plan.epochs)
-        return networks[STUDENT], seconds
+        fitted = self._fit(distiller, batches, self.folder / "distill", max_epochs=plan.epochs)
+        return networks[STUDENT], fitted
 
-    def baseline(self, teacher: Network | None) -> Network:
+    def baseline(self, teacher: Network | None, updates: int) -> Network:
         """The same student from the same first weights, after as many updates on the labels alone."""
         plan, seed = self.plan, self.config.seed
         network = self._network(STUDENT, teacher)
-        distiller = self._alone(network, seed, "baseline/")
+        distiller = self._alone(network, seed, "baseline/", self._optimisation())
         batches = self._batches(plan.examples.train, [network], seed, self.config.data.batch_size)
-        validate = plan.steps_per_epoch * self.config.trainer.accumulate_grad_batches
+        every = updates // plan.epochs * self.config.trainer.accumulate_grad_batches
         self._fit(
             distiller,
             batches,
             self.folder / "baseline",
             max_epochs=-1,
-            max_steps=plan.epochs * plan.steps_per_epoch,
-            val_check_interval=validate,
+            max_steps=updates,
+            val_check_interval=every,
             check_val_every_n_epoch=None,
         )
         return network
 
-    def _alone(self, network: Network, seed: int, prefix: str, learning_rate: float | None = None) -> Distiller:
+    def _alone(self, network: Network, seed: int, prefix: str, optimisation: Optimisation) -> Distiller:
         scheme: Scheme = Alone()
         pairs = scheme.pairs({STUDENT: network.spec})
         label_loss = Objective({str(pair): {} for pair in pairs}, self.plan.task.loss, 1.0)
-        optimisation = self._optimisation(learning_rate)
         return Distiller(
             {STUDENT: network}, {}, scheme, pairs, label_loss, self.plan.task, optimisation, {}, seed, prefix
         )
@@ -114,9 +117,8 @@ class Assembly:
                 term.connect(pair.learner_spec, pair.teacher_spec)
         return Objective(self.plan.terms, self.plan.task.loss, self.config.kd.label_weight)
 
-    def _optimisation(self, learning_rate: float | None = None) -> Optimisation:
-        settings = self.config.optimizer
-        changed: dict[str, Any] = {} if learning_rate is None else {"lr": learning_rate}
+    def _optimisation(self) -> Optimisation:
+        settings, changed = self.config.optimizer, {}
         if self._precision.endswith("-mixed") and settings.factory.get("fused"):
             changed["fused"] = False  # Lightning clips no gradients for it, as it may unscale them itself
         own = {name: self.plan.drafts[name].blueprint for name, peer in self.plan.scheme.peers().items() if peer}
@@ -139,7 +141,7 @@ class Assembly:
     def _precision(self) -> str:
         return resolve_precision(self.config.trainer.precision, self.config.trainer.accelerator)
 
-    def _fit(self, distiller: Distiller, batches: Batches, folder: Path, **length: Any) -> float:
+    def _fit(self, distiller: Distiller, batches: Batches, folder: Path, **length: Any) -> Fitted:
         settings: Mapping[str, Any] = OmegaConf.to_container(self.config.trainer, resolve=True)  # type: ignore[assignment]
         trainer = instantiate({**settings, "precision": self._precision, "_partial_": True, **length}, _convert_="all")
         distiller.networks.train()

@@ -127,7 +127,11 @@ class Distiller(pl.LightningModule):
             scores = metrics.compute()  # type: ignore[operator]
             metrics.reset()  # type: ignore[operator]
             for metric, score in scores.items():
-                self.log(f"{self.prefix}val/{place}{metric}", score.float(), prog_bar=not place and metric == self.task.metric)
+                self.log(
+                    f"{self.prefix}val/{place}{metric}",
+                    score.float(),
+                    prog_bar=not place and metric == self.task.metric,
+                )
 
     def on_fit_start(self) -> None:
         for signal in self.signals.values():

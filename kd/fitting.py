@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,20 @@ import torch
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 
 from data.module import Batches
+from kd import ranks
 from kd.distiller import Distiller
 
 log = logging.getLogger(__name__)
 
 LAST, BEST, DONE = "last.ckpt", "best.ckpt", "done.json"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit took: seconds, those before an interruption included, and updates of the weights."""
+
+    seconds: float
+    updates: int
 
 
 class LastState(Callback):
@@ -52,7 +62,7 @@ def fit(
     make_trainer: Callable[..., pl.Trainer],
     checkpoint_every_n_steps: int,
     loggers: list[Any],
-) -> float:
+) -> Fitted:
     """Train, and leave the distiller with the weights that did best in validation.
 
     A fit that has ended before is not repeated, and one that was interrupted goes on: on a CPU to the
@@ -63,9 +73,6 @@ def fit(
         make_trainer: Lightning's Trainer with the settings of the run and the length of this fit.
         checkpoint_every_n_steps: how often the state is kept inside an epoch.
         loggers: where losses and scores go.
-
-    Returns:
-        Seconds of training, those before an interruption included.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / DONE).exists():
@@ -74,14 +81,19 @@ def fit(
         )
         rates = [LearningRateMonitor("step")] if loggers else []
         callbacks = [best, LastState(folder / LAST, checkpoint_every_n_steps), *rates]
-        trainer = make_trainer(callbacks=callbacks, logger=loggers, num_sanity_val_steps=0)
+        trainer = make_trainer(  # the batches part themselves among ranks, and every rank validates on all rows
+            callbacks=callbacks, logger=loggers, num_sanity_val_steps=0, use_distributed_sampler=False
+        )
         start = folder / LAST if (folder / LAST).exists() else None
         if start:
             log.info("going on from %s", start)
         distiller.dry_run(next(iter(batches.train_dataloader())))
         trainer.fit(distiller, batches, ckpt_path=start, weights_only=False)
-        (folder / DONE).write_text(json.dumps({"seconds": distiller.seconds}))
-        (folder / LAST).unlink()
+        if ranks.is_first():
+            fitted = Fitted(distiller.seconds, trainer.global_step)
+            (folder / DONE).write_text(json.dumps(asdict(fitted)))
+            (folder / LAST).unlink()
+        ranks.wait_for_all()
     state = torch.load(folder / BEST, map_location="cpu", weights_only=False)["state_dict"]
     distiller.load_state_dict(state)
-    return json.loads((folder / DONE).read_text())["seconds"]
+    return Fitted(**json.loads((folder / DONE).read_text()))

@@ -117,8 +117,15 @@ def make_plan(config: DictConfig) -> Plan:
     rows = len(examples.transfer if config.kd.terms else examples.train)
     if not config.kd.label_weight and not config.kd.terms:
         raise UserError("kd=none with kd.label_weight=0 leaves nothing to learn from")
-    steps = math.ceil(rows / config.data.batch_size / config.trainer.accumulate_grad_batches)
+    batches = math.ceil(rows / config.data.batch_size) // ranks_of(config)
+    steps = math.ceil(batches / config.trainer.accumulate_grad_batches)
     return Plan(examples, task, teacher, tuned, drafts, scheme, pairs, terms, steps, config.trainer.max_epochs, notes)
+
+
+def ranks_of(config: DictConfig) -> int:
+    """How many processes share an epoch, as far as the config tells: `devices=auto` counts as one."""
+    devices = config.trainer.devices
+    return devices * config.trainer.get("num_nodes", 1) if isinstance(devices, int) and devices > 0 else 1
 
 
 def check_counts(config: DictConfig) -> None:

@@ -4,7 +4,9 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from filelock import FileLock
 from torch import nn
 from transformers import PretrainedConfig
 
+from kd import ranks
+from kd.distiller import Optimisation
 from models.blueprint import Draft
 from models.network import Network
 from models.output import ModelOutput
@@ -26,12 +30,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How a teacher is fine-tuned.
+    """How a teacher is fine-tuned: with AdamW and a linear schedule, whatever trains the student.
 
     Args:
         epochs: over the labelled training rows.
         learning_rate: its highest value.
         batch_size: rows a batch.
+        weight_decay: of matrices.
+        warmup: share of the steps over which the learning rate rises.
         seed: of everything random; apart from the run's, so that several seeds share one teacher.
     """
 
@@ -39,6 +45,13 @@ class FineTuning:
     learning_rate: float
     batch_size: int
     seed: int
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+
+    def optimisation(self, fused: bool) -> Optimisation:
+        """How the weights move."""
+        adamw = partial(torch.optim.AdamW, lr=self.learning_rate, weight_decay=self.weight_decay, fused=fused)
+        return Optimisation(adamw, "linear", self.warmup, {})
 
 
 class LiveTeacher(nn.Module):
@@ -81,8 +94,8 @@ def fine_tuned(
 ) -> tuple[Network, float]:
     """The draft's network after fine-tuning, from the cache where it has been done before.
 
-    Two runs that ask at the same time wait for one of them to do it. An interrupted fine-tuning goes on
-    from its last checkpoint.
+    Two runs that ask at the same time wait for one of them to do it; the ranks of one run do it together.
+    An interrupted fine-tuning goes on from its last checkpoint.
 
     Args:
         draft: of a pretrained network without trained head.
@@ -99,7 +112,7 @@ def fine_tuned(
     folder = cache / "teachers" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     seconds = 0.0
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(folder.with_suffix(".lock")) if ranks.is_first() else nullcontext():
         if (folder / "config.json").exists():
             log.info("teacher: found fine-tuned in %s", folder)
         else:
@@ -113,10 +126,12 @@ def _fine_tune(draft: Draft, settings: FineTuning, folder: Path, train: Callable
     network = draft.network()
     unfinished = folder.with_suffix(".unfinished")
     seconds = train(network, unfinished)
-    network.save(unfinished / "model")
-    (unfinished / "model" / "fine_tuning.json").write_text(json.dumps(asdict(settings) | {"seconds": seconds}))
-    (unfinished / "model").rename(folder)
-    shutil.rmtree(unfinished)
+    if ranks.is_first():
+        network.save(unfinished / "model")
+        (unfinished / "model" / "fine_tuning.json").write_text(json.dumps(asdict(settings) | {"seconds": seconds}))
+        (unfinished / "model").rename(folder)
+        shutil.rmtree(unfinished)
+    ranks.wait_for_all()
     return seconds
 
 

@@ -1,8 +1,7 @@
-"""What runs. Importing it registers the LSTM students with transformers' Auto classes."""
+"""What runs. Importing it registers every student of this folder with transformers' Auto classes."""
 
-from models.bilstm import BiLSTM
-from models.cnn_lstm import CNNLSTM
-from models.output import AttentionRecord, ModelOutput, Spec
-from models.transformer import Pretrained, SmallTransformer
+import importlib
+import pkgutil
 
-__all__ = ["AttentionRecord", "BiLSTM", "CNNLSTM", "ModelOutput", "Pretrained", "SmallTransformer", "Spec"]
+for module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{module.name}")

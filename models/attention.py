@@ -1,7 +1,7 @@
 """Attention that hands out its scores before softmax, for models that use transformers' AttentionInterface."""
 
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from models.output import AttentionRecord
@@ -24,6 +24,8 @@ def recording_attention(
     Where transformers' own implementations return probabilities after dropout, or nothing, this one
     returns an `AttentionRecord`, which `output_attentions=True` collects layer by layer.
     """
+    groups = getattr(module, "num_key_value_groups", 1)  # queries that share a key
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     scale = query.size(-1) ** -0.5 if scaling is None else scaling
     scores = query @ key.transpose(2, 3) * scale
     masked = scores if attention_mask is None else scores + attention_mask
@@ -41,6 +43,9 @@ def can_record(model: nn.Module) -> bool:
     return bool(getattr(model, "_supports_attention_backend", False))
 
 
-def record_attention(model: nn.Module) -> None:
-    """Make every self-attention of the model return its record; slower than SDPA, so only on demand."""
-    model.set_attn_implementation(RECORDING)  # type: ignore[operator]
+def record_attention(model: PreTrainedModel, record: bool = True) -> None:
+    """Make every self-attention of the model return its record, which is slower than SDPA; or no longer."""
+    if record:
+        model.set_attn_implementation(RECORDING)
+    elif model.config._attn_implementation == RECORDING:
+        model.set_attn_implementation("sdpa")

@@ -1,7 +1,7 @@
 """A bidirectional LSTM over word or word-piece embeddings (after Tang et al., arXiv 1903.12136)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
@@ -13,6 +13,9 @@ class BiLSTMConfig(RecurrentConfig):
     """Sizes of a BiLSTM."""
 
     model_type = "potstill_bilstm"
+
+    def __init__(self, **kwargs: Any):  # transformers would make one up that knows no defaults
+        super().__init__(**kwargs)
 
 
 class BiLSTMModel(RecurrentModel):

@@ -1,7 +1,7 @@
 """Embedding tables to start from: a teacher's, made narrower by SVD, or word vectors from a file."""
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -54,26 +54,41 @@ def word_vectors(path: str | Path, vocabulary: Mapping[str, int], table: Tensor)
         How many words of the vocabulary were found.
 
     Raises:
-        UserError: the file is missing, or a line has another number of values than the table is wide.
+        UserError: the file is missing or binary, or a line has not as many numbers as the table is wide.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"student.embeddings: {path}: no such file")
     found = 0
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            word, *values = line.rstrip().split(" ")
-            if number == 1 and len(values) == 1:
-                continue  # word2vec's header: count and width
-            if word not in vocabulary:
-                continue
-            if len(values) != table.shape[1]:
-                raise UserError(
-                    f"{path}:{number}: {len(values)} values, where student.embedding_size is {table.shape[1]}"
-                )
-            try:
-                table[vocabulary[word]] = torch.tensor([float(value) for value in values])
-            except ValueError:
-                raise UserError(f"{path}:{number}: a value of {word!r} is not a number") from None
-            found += 1
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                word, *values = line.rstrip().split(" ")
+                header = number == 1 and len(values) == 1  # word2vec's: count and width
+                if word in vocabulary and not header and not _is_phrase(values, table.shape[1]):
+                    table[vocabulary[word]] = _vector(f"{path}:{number}", word, values, table.shape[1])
+                    found += 1
+    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise UserError(f"student.embeddings: {path}: not a text file of word vectors ({error})") from error
     return found
+
+
+def _is_phrase(values: Sequence[str], width: int) -> bool:
+    """Whether an entry is of several words, as a few of GloVe's are: what is too much is no number."""
+    return any(not _is_number(value) for value in values[: max(0, len(values) - width)])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _vector(where: str, word: str, values: Sequence[str], width: int) -> Tensor:
+    if len(values) != width:
+        raise UserError(f"{where}: {len(values)} values, where student.embedding_size is {width}")
+    if not all(map(_is_number, values)):
+        raise UserError(f"{where}: a value of {word!r} is not a number")
+    return torch.tensor([float(value) for value in values])

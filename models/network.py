@@ -34,9 +34,8 @@ class Network(nn.Module):
         self.exits = ExitHeads(layers, widths, self.spec.classes).to(next(self.parameters()).device)
 
     def record(self, fields: Set[str]) -> None:
-        """Prepare to give these fields of `ModelOutput`; attention has to be asked for before the first batch."""
-        if "attentions" in fields:
-            record_attention(self.model)
+        """Prepare to give these fields of `ModelOutput`, and no slower ones than these."""
+        record_attention(self.model, "attentions" in fields)
 
     def forward(self, encodings: Encodings, fields: Set[str] = frozenset()) -> ModelOutput:
         """What the model says of a batch.
@@ -62,7 +61,7 @@ class Network(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write model and tokenizer for `from_pretrained`, and beside them the exits where there are any."""
-        self.model.config._attn_implementation = None
+        self.record(frozenset())
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         if self.exits:

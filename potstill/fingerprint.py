@@ -31,7 +31,8 @@ def of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     Truncation and padding are left out: they are the data's settings, not the tokenizer's.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    return of_value({key: state[key] for key in state if key not in ("truncation", "padding")})
+    decisive = {key: state[key] for key in state if key not in ("truncation", "padding")}
+    return of_value([decisive, sorted(tokenizer.model_input_names)])
 
 
 def _digest(path: Path) -> str:

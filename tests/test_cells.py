@@ -85,7 +85,9 @@ def test_cell(student, knowledge, scheme, configure, monkeypatch, tmp_path) -> N
     for name in assembly.plan.drafts:
         trained = {f"networks.{name}.{key}" for key, _ in assembly.distiller.networks[name].named_parameters()}
         resting = trained - moved(assembly, f"networks.{name}.")
-        assert not {key for key in resting if "token_type" not in key and ".pooler" not in key and "key.bias" not in key}
+        assert not {
+            key for key in resting if "token_type" not in key and ".pooler" not in key and "key.bias" not in key
+        }
     projections = {name for name, _ in assembly.distiller.objective.named_parameters()}
     assert moved(assembly, "objective.") == {f"objective.{name}" for name in projections}
     assert all(teacher.state_dict()[name].equal(weight) for name, weight in taught.items())

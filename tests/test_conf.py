@@ -40,8 +40,7 @@ def test_the_walk_finds_the_choices():
 @pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice not in BASES])
 def test_a_choice_composes_and_binds(choice):
     group, name = choice.split("/", 1)
-    selection = f"+{group}={name}" if group == "experiment" else f"{group}={name}"
-    config = composed(selection, *NEEDED.get(choice, []))
+    config = composed(f"{group}={name}", *NEEDED.get(choice, []))
     found = list(targets(config))
     assert found
     for node in found:

@@ -22,8 +22,23 @@ from kd.plan import make_plan
 from train import run
 
 STUDENTS = ("bert_small", "bilstm", "cnn_lstm")
-KEYS = """task metric split teacher student baseline retention kd_gain compression speedup teacher_seconds
-store_seconds distill_seconds versions overrides""".split()
+KEYS = [
+    "task",
+    "metric",
+    "split",
+    "teacher",
+    "student",
+    "baseline",
+    "retention",
+    "kd_gain",
+    "compression",
+    "speedup",
+    "teacher_seconds",
+    "store_seconds",
+    "distill_seconds",
+    "versions",
+    "overrides",
+]
 
 
 @pytest.fixture
@@ -52,7 +67,9 @@ def test_a_run_leaves_a_report_and_a_student_that_loads(student, configure, fold
     assert report["retention"] == pytest.approx(score / report["teacher"]["score"])
     assert report["kd_gain"] == pytest.approx(score - report["baseline"]["score"])
     assert set(report["speedup"]) == {"1", "32"}
-    assert {"config.yaml", "overrides.yaml", "metrics.csv", "report.md", "report.png"} <= {p.name for p in path.iterdir()}
+    assert {"config.yaml", "overrides.yaml", "metrics.csv", "report.md", "report.png"} <= {
+        p.name for p in path.iterdir()
+    }
     assert_same_predictions(path, folder / "test.csv")
 
 
@@ -187,7 +204,7 @@ def test_a_finished_run_is_only_reported_again(cli, tmp_path):
     assert cli("baseline=false", "student=bilstm")[0] == 0
     before = student_weights(tmp_path / "cli")
     (tmp_path / "cli" / "report.json").unlink()
-    code, out, _ = cli_of([f"resume={tmp_path / 'cli'}"])
+    code, _out, _ = cli_of([f"resume={tmp_path / 'cli'}"])
     assert code == 0
     assert all(weight.equal(before[name]) for name, weight in student_weights(tmp_path / "cli").items())
     assert (tmp_path / "cli" / "report.json").exists()

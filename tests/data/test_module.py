@@ -165,13 +165,11 @@ def whole(tmp_path, words):
     return module.seen
 
 
-@pytest.mark.xfail(strict=True, reason="what is kept when a batch ends does not count that batch")
 @pytest.mark.parametrize("steps", [1, 7, 9, 13])
 def test_a_resumed_run_goes_on_with_the_very_next_batch(tmp_path, words, whole, steps):
     assert parted(tmp_path, words, Interrupted(tmp_path / "state.ckpt", steps)) == whole
 
 
-@pytest.mark.xfail(strict=True, reason="what is kept when a batch ends does not count that batch")
 def test_a_resumed_run_with_a_worker_goes_on_with_the_very_next_batch(tmp_path, words, whole):
     """Though a worker is ahead of what has been trained on."""
     assert parted(tmp_path, words, Interrupted(tmp_path / "state.ckpt", 13), workers=1) == whole
@@ -181,7 +179,6 @@ def test_a_run_interrupted_between_epochs_goes_on_with_the_next(tmp_path, words,
     assert parted(tmp_path, words, InterruptedBetweenEpochs(tmp_path / "state.ckpt")) == whole
 
 
-@pytest.mark.xfail(strict=True, reason="an epoch counts as done only after all batches of the order")
 def test_a_run_of_shortened_epochs_goes_on_with_the_next(tmp_path, words):
     whole, first, second = Recorder(), Recorder(), Recorder()
     path = tmp_path / "state.ckpt"

@@ -23,12 +23,16 @@ def test_a_plan_tells_models_pairs_terms_and_steps(configure):
     assert "teacher   bert, 4 layers, width 32, 2 heads" in text
     assert "used as it is" in text
     assert "the teacher's layers 0, 3" in text
-    assert "student <- teacher: response (T = 2); hidden_states (layers 1<-2, 2<-4); attention (layers 1<-2, 2<-4)" in text
+    assert (
+        "student <- teacher: response (T = 2); hidden_states (layers 1<-2, 2<-4); attention (layers 1<-2, 2<-4)" in text
+    )
     assert "2 epochs of 9 steps: 18 steps" in text
 
 
 def test_a_plan_says_what_it_leaves_out(configure):
-    assert "attention left out, the learner (potstill_bilstm) gives no attentions" in str(make_plan(configure("kd=feature", "student=bilstm")))
+    assert "attention left out, the learner (potstill_bilstm) gives no attentions" in str(
+        make_plan(configure("kd=feature", "student=bilstm"))
+    )
 
 
 def test_labels_alone_take_fewer_steps(configure):

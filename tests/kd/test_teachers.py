@@ -43,7 +43,8 @@ def test_a_teacher_is_paid_for_once(draft, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "settings"), [("other data", SETTINGS), ("data", FineTuning(2, 1e-3, 8, 1)), ("data", FineTuning(1, 1e-3, 8, 2))]
+    ("key", "settings"),
+    [("other data", SETTINGS), ("data", FineTuning(2, 1e-3, 8, 1)), ("data", FineTuning(1, 1e-3, 8, 2))],
 )
 def test_other_data_or_settings_make_another_teacher(draft, tmp_path, key, settings):
     train = Training()

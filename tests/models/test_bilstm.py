@@ -2,8 +2,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-from models import BiLSTM
-from models.bilstm import BiLSTMModel
+from models.bilstm import BiLSTM, BiLSTMModel
 from models.transformer import load
 from potstill import fingerprint
 

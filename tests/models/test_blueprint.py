@@ -1,9 +1,11 @@
 import pytest
 import torch
 
-from models import CNNLSTM, BiLSTM, Pretrained, SmallTransformer
+from models.bilstm import BiLSTM
+from models.cnn_lstm import CNNLSTM
 from models.network import parameter_count
 from models.sources import Folder
+from models.transformer import Pretrained, SmallTransformer
 from potstill import fingerprint
 from potstill.errors import UserError
 

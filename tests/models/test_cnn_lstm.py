@@ -2,8 +2,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertTokenizer
 
-from models import CNNLSTM
-from models.cnn_lstm import spelling
+from models.cnn_lstm import CNNLSTM, spelling
 
 TEXTS = ["a good film", "größer und internationalization"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film", "##film", "ĠKino", "▁kino", "größe", "##"]

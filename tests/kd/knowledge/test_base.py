@@ -50,7 +50,10 @@ def test_padding_changes_nothing(make, make_spec, make_output):
     spec, term = make_spec(), make()
     term.connect(spec, spec)
     lengths = [3, 5, 1, 2]
-    one, other = make_output(spec, tokens=5, seed=0, lengths=lengths), make_output(spec, tokens=5, seed=1, lengths=lengths)
+    one, other = (
+        make_output(spec, tokens=5, seed=0, lengths=lengths),
+        make_output(spec, tokens=5, seed=1, lengths=lengths),
+    )
     value = term(one, other, {})
     for output in (one, other):
         for state in output.hidden_states:

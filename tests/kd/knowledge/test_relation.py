@@ -18,7 +18,7 @@ def random_points(seed, rows=5, width=3):
 
 
 def test_distance_by_hand():
-    """On a line: distances over their mean are (1/2, 3/2, 1) and (3/4, 3/2, 3/4); six of nine entries differ by 1/4 or 0."""
+    """On a line: over their means the distances are (1/2, 3/2, 1) and (3/4, 3/2, 3/4)."""
     value = DistanceRelation().compare(points([0], [1], [3]), points([0], [1], [2]))
     assert value.item() == pytest.approx((2 * (1 / 32) + 2 * (1 / 32)) / 9)
     assert value.item() == pytest.approx(1 / 72)
@@ -42,10 +42,7 @@ def test_angles_equal_a_loop():
     for j in range(5):
         for i in range(5):
             for k in range(5):
-                if i == j or k == j:
-                    expected = 0.0
-                else:
-                    expected = torch.cosine_similarity(x[i] - x[j], x[k] - x[j], dim=0).item()
+                expected = 0.0 if i == j or k == j else torch.cosine_similarity(x[i] - x[j], x[k] - x[j], dim=0).item()
                 assert computed[j, i, k].item() == pytest.approx(expected, abs=1e-9)
 
 
