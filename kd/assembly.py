@@ -1,5 +1,6 @@
 """The fits of a run: the teacher's fine-tuning, the distillation, and the baseline."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
 from models.network import Network
 from potstill import fingerprint
+
+log = logging.getLogger(__name__)
 
 
 class Assembly:
@@ -75,6 +78,7 @@ class Assembly:
         rows = plan.examples.transfer if self.config.kd.terms else plan.examples.train
         readers = [*networks.values(), *([teacher] if teacher and signals else [])]
         batches = self._batches(rows, readers, seed, self.config.data.batch_size)
+        log.info("student: distilling")
         fitted = self._fit(distiller, batches, self.folder / "distill", max_epochs=plan.epochs)
         return networks[STUDENT], fitted
 
@@ -84,6 +88,7 @@ class Assembly:
         network = self._network(STUDENT, teacher)
         distiller = self._alone(network, seed, "baseline/", self._optimisation())
         batches = self._batches(plan.examples.train, [network], seed, self.config.data.batch_size)
+        log.info("baseline: training the same student on the labels alone")
         every = updates // plan.epochs * self.config.trainer.accumulate_grad_batches
         self._fit(
             distiller,

@@ -308,3 +308,18 @@ def test_a_sweep_goes_on_after_a_cell_that_cannot_be(overrides, tmp_path):
     assert done.stderr.count("error: scheme=self") == 1
     assert "Traceback" not in done.stderr
     assert [path.parent.name for path in (tmp_path / "sweep").glob("*/report.json")] == ["1"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(overrides, pretrained, tmp_path):
+    """They fine-tune the teacher together, distil together, and one of them reports."""
+    settings = [part for part in overrides if not part.startswith(("run_dir=", "cache_dir=", "teacher.path="))]
+    settings += ["student=bilstm", "kd=[response,feature]", "trainer.devices=2", f"cache_dir={tmp_path / 'cache'}"]
+    settings += ["trainer.strategy=ddp_find_unused_parameters_true", f"teacher.path={pretrained}"]
+    process = start(*settings, f"hydra.run.dir={tmp_path / 'run'}", stdout=subprocess.PIPE, text=True)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert out.count("pair      student <- teacher") == 1
+    assert out.count("| student ") == 1
+    done = [json.loads((tmp_path / "run" / phase / "done.json").read_text()) for phase in ("distill", "baseline")]
+    assert done[0]["updates"] == done[1]["updates"] == 2 * 4

@@ -1,0 +1,113 @@
+"""The LightningModule's own part: the sum of the losses, groups of weights, what is recorded and what is saved."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kd.assembly import Assembly
+from kd.distiller import Distiller
+from kd.plan import make_plan
+from potstill.errors import UserError
+
+
+@pytest.fixture
+def distiller_of(configure, tmp_path, monkeypatch):
+    """The distiller of a small run and its batches, as the fit would get them."""
+
+    def distiller_of(*more):
+        config = configure("logger=[]", *more)
+        assembly = Assembly(config, make_plan(config), Path(tmp_path), [])
+        caught = {}
+
+        def catch(self, distiller, batches, *args, **kwargs):
+            caught.update(distiller=distiller, batches=batches)
+
+        monkeypatch.setattr(Assembly, "_fit", catch)
+        teacher, _ = assembly.teacher()
+        assembly.distil(teacher)
+        return caught["distiller"], caught["batches"]
+
+    return distiller_of
+
+
+def test_only_what_terms_read_is_recorded(distiller_of):
+    assert distiller_of("kd=response")[0].fields["teacher"] == frozenset()
+    assert distiller_of("kd=relation")[0].fields["teacher"] == {"hidden_states"}
+    distiller, _ = distiller_of("kd=feature", "student=bert_small")
+    assert distiller.fields["student"] == {"hidden_states", "attentions"}
+    assert distiller.networks["student"].model.config._attn_implementation == "recording"
+    distiller, _ = distiller_of("kd=response", "student=bert_small")
+    assert distiller.networks["student"].model.config._attn_implementation == "sdpa"
+
+
+def test_the_teacher_is_in_no_checkpoint_and_no_optimizer(distiller_of):
+    distiller, _ = distiller_of("student=bert_small")
+    teacher = {id(parameter) for parameter in distiller.signals["teacher"].parameters()}
+    assert teacher
+    assert not teacher & {id(parameter) for parameter in distiller.parameters()}
+    assert all(name.startswith("networks.student.") for name in distiller.state_dict())
+
+
+def test_the_loss_is_the_sum_of_its_named_parts(distiller_of, monkeypatch):
+    distiller, batches = distiller_of("kd=[response,relation]", "student=bilstm")
+    logged = {}
+    monkeypatch.setattr(Distiller, "log", lambda self, name, value, **_: logged.update({name: value}))
+    monkeypatch.setattr(Distiller, "log_dict", lambda self, values: logged.update(values))
+    total = distiller.training_step(next(iter(batches.train_dataloader())), 0)
+    parts = [value for name, value in logged.items() if name != "train/loss"]
+    assert set(logged) == {
+        "train/loss",
+        "train/label_loss/student",
+        *(f"train/kd/{term}/student<-teacher" for term in ("response", "distance", "angle", "similarity")),
+    }
+    assert total.item() == pytest.approx(sum(part.item() for part in parts), rel=1e-5)
+
+
+def test_vectors_do_not_decay_and_projections_train(distiller_of):
+    distiller, _ = distiller_of("kd=feature", "student=bilstm")
+    groups = distiller._groups()
+    held = [parameter for group in groups for parameter in group["params"]]
+    assert {id(parameter) for parameter in held} == {id(parameter) for parameter in distiller.parameters()}
+    assert len(held) == len(list(distiller.parameters()))
+    for group in groups:
+        assert {parameter.ndim > 1 for parameter in group["params"]} == {"weight_decay" not in group}
+
+
+def test_a_peer_of_another_kind_has_its_own_learning_rate(distiller_of):
+    distiller, _ = distiller_of("scheme=mutual", "student=bert_small", "+student@scheme.peers.second=bilstm")
+    peer = {id(parameter) for parameter in distiller.networks["second"].parameters()}
+    rates = {group.get("lr") for group in distiller._groups() if id(group["params"][0]) in peer}
+    assert rates == {1e-3}
+
+
+def test_copies_of_a_student_start_apart(distiller_of):
+    distiller, _ = distiller_of("scheme=mutual", "student=bilstm")
+    one, other = (distiller.networks[name].model.classifier[1].weight for name in ("student", "peer"))
+    assert not one.equal(other)
+
+
+def test_a_mismatch_shows_on_the_first_batch_and_moves_nothing(distiller_of):
+    distiller, batches = distiller_of("kd=[response,feature]", "student=bilstm")
+    batch = next(iter(batches.train_dataloader()))
+    before = {name: weight.clone() for name, weight in distiller.state_dict().items()}
+    distiller.dry_run(batch)
+    assert all(weight.equal(before[name]) for name, weight in distiller.state_dict().items())
+    pair = next(iter(distiller.objective.terms))
+    distiller.objective.terms[pair]["hidden_states"].projections[0] = torch.nn.Linear(300, 7)
+    with pytest.raises(UserError, match=r"the first batch does not go through: .*7.*32"):
+        distiller.dry_run(batch)
+
+
+def test_dropout_follows_from_seed_epoch_and_batch_alone(distiller_of, monkeypatch):
+    distiller, _ = distiller_of("student=bilstm")
+    monkeypatch.setattr(Distiller, "current_epoch", 1)
+    monkeypatch.setattr(Distiller, "global_rank", 0)
+
+    def drawn(batch_idx):
+        torch.rand(batch_idx + 3)  # whatever was drawn before
+        distiller.on_train_batch_start({}, batch_idx)
+        return torch.rand(4).tolist()
+
+    assert drawn(5) == drawn(5)
+    assert drawn(5) != drawn(6)

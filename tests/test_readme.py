@@ -1,0 +1,38 @@
+"""Every command of the README does what it says: here, that it plans."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import train
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text().replace("\\\n", " ")
+BLOCKS = re.findall(r"```sh\n(.*?)```", TEXT, flags=re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python train.py")]
+
+
+def test_the_commands_are_found():
+    assert len(COMMANDS) == 7
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_plans(command, monkeypatch, tmp_path, folder, fine_tuned, capfd):
+    files = {"A.csv": "train", "B.csv": "validation", "C.csv": "test", "D.csv": "unlabelled"}
+    for name, split in files.items():
+        command = command.replace(name, f"{folder}/{split}.csv")
+    words = shlex.split(command.replace("MY_MODEL", str(fine_tuned)))[2:]
+    outputs = [f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep", f"cache_dir={tmp_path}/cache"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *words, "plan=true", *outputs])
+    assert train.command_line() == 0
+    jobs = 9 if "student=bilstm,bert_small" in command or "kd=response,feature" in command else 1
+    assert capfd.readouterr().out.count("training  ") == jobs
+
+
+def test_every_choice_is_in_the_table():
+    for path in (ROOT / "conf").glob("*/*.yaml"):
+        if path.parent.name != "trainer" and path.stem not in ("text", "base"):
+            assert f"`{path.stem}`" in TEXT, path
