@@ -68,6 +68,8 @@ def main(config: DictConfig) -> float | None:
 def run(config: DictConfig, overrides: list[str]) -> float | None:
     """Plan; teacher, student, baseline; report."""
     folder = Path(config.run_dir)
+    if ranks.is_first() and not config.resume and (folder / "config.yaml").exists():
+        raise UserError(f"run_dir: {folder} holds a run already; go on with resume={folder} or take another folder")
     plan = make_plan(config)
     if ranks.is_first():
         print(plan, flush=True)
@@ -130,7 +132,7 @@ def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[
     if others:
         raise UserError(f"resume: a run goes on with its own config; leave out {' '.join(others)}")
     saved = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
-    saved.run_dir = str(folder)  # it may have been moved
+    saved.run_dir = saved.resume = str(folder)  # it may have been moved
     return saved, [str(override) for override in OmegaConf.load(folder / "overrides.yaml")]
 
 
@@ -141,6 +143,8 @@ def save_config(folder: Path, config: DictConfig, overrides: list[str]) -> None:
     metrics = folder / "metrics.csv"
     if metrics.exists():
         metrics.rename(folder / f"metrics-{len(list(folder.glob('metrics-*.csv'))) + 1}.csv")
+    if config.resume:
+        return
     OmegaConf.save(OmegaConf.merge(config, {"run_dir": str(folder)}), folder / "config.yaml")
     OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
 
@@ -157,6 +161,7 @@ def quiet() -> None:
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
 
 

@@ -57,10 +57,9 @@ class Batches(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches, grouped by length; every rank its share."""
-        lengths = np.max([table["length"] for table in self.train.encodings.values()], axis=0)
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        self.order = LengthGroupedBatches(lengths, self.batch_size, self.seed, rank, world_size)
+        self.order = LengthGroupedBatches(self._lengths(), self.batch_size, self.seed, rank, world_size)
         self.order.epoch, self.order.skip = self._progress["epoch"], self._progress["batch"]
         return self._loader(self.train, self.order)
 
@@ -73,6 +72,14 @@ class Batches(pl.LightningDataModule):
         return self._loader(
             examples, BatchSampler(SequentialSampler(range(len(examples))), self.eval_batch_size, False)
         )
+
+    def longest(self) -> Batch:
+        """The training batch that needs the most room: that of the longest rows."""
+        order = np.argsort(self._lengths(), kind="stable")
+        return self.train.__getitems__(order[-self.batch_size :].tolist())
+
+    def _lengths(self) -> np.ndarray:
+        return np.max([table["length"] for table in self.train.encodings.values()], axis=0)
 
     def state_dict(self) -> dict[str, Any]:
         """How many epochs are done, and how many batches of the one under way."""

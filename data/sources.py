@@ -41,6 +41,12 @@ class Columns:
     label: str | None = None
     group: str | None = None
 
+    def __post_init__(self) -> None:
+        if len(self.texts) not in (1, 2) or len(set(self.texts)) != len(self.texts):
+            raise UserError(f"data.text: one column or two different ones, not [{', '.join(self.texts)}]")
+        if self.label in self.texts:
+            raise UserError(f"data.label: {self.label!r} is the column of the text")
+
     @property
     def texts(self) -> list[str]:
         """The names of the one or two text columns."""

@@ -14,11 +14,11 @@ WARM_UP = 3
 
 
 def predict(network: Network, batches: Any) -> tuple[Tensor, Tensor]:
-    """Logits `[N, C]` and labels `[N]` over batches, in their order, in float32 on the network's device."""
+    """Logits `[N, C]` and labels `[N]` over batches, in their order, in full float32 on the network's device."""
     network.eval()
     device = next(network.parameters()).device
     logits, labels = [], []
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for batch in batches:
             encodings = {
                 key: {name: tensor.to(device) for name, tensor in encoding.items()}

@@ -1,7 +1,7 @@
 """The fits of a run: the teacher's fine-tuning, the distillation, and the baseline."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,19 @@ from kd import teachers
 from kd.distiller import Distiller, Optimisation, required_fields
 from kd.fitting import Fitted, fit, resolve_precision
 from kd.objective import Objective
-from kd.plan import Plan
+from kd.plan import Plan, ranks_of
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
 from models.network import Network
 from potstill import fingerprint
 
 log = logging.getLogger(__name__)
+
+# A teacher serves many runs: what is particular to one of them, such as its length, does not reach it.
+TEACHERS_SETTINGS = {
+    *("_target_", "accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val"),
+    *("log_every_n_steps", "enable_progress_bar", "enable_model_summary"),
+}
 
 
 class Assembly:
@@ -45,7 +51,7 @@ class Assembly:
         if plan.teacher_is_tuned:
             return draft.network(), 0.0
         settings: teachers.FineTuning = instantiate(self.config.teacher.fine_tuning)
-        trainer = [self._precision, self.config.trainer.gradient_clip_val, self.config.trainer.accumulate_grad_batches]
+        trainer = [self._precision, self.config.trainer.gradient_clip_val, ranks_of(self.config)]
         key = [plan.examples.fingerprint, plan.task.name, plan.task.metric, self.config.data.max_length, trainer]
 
         def train(network: Network, folder: Path) -> float:
@@ -53,7 +59,8 @@ class Assembly:
             optimisation = settings.optimisation(fused)
             distiller = self._alone(network, settings.seed, "teacher/", optimisation)
             batches = self._batches(plan.examples.train, [network], settings.seed, settings.batch_size)
-            return self._fit(distiller, batches, folder, max_epochs=settings.epochs).seconds
+            own = {"max_epochs": settings.epochs, "accumulate_grad_batches": 1}
+            return self._fit(distiller, batches, folder, only=TEACHERS_SETTINGS, **own).seconds
 
         return teachers.fine_tuned(draft, key, settings, Path(self.config.cache_dir), train)
 
@@ -89,7 +96,7 @@ class Assembly:
         distiller = self._alone(network, seed, "baseline/", self._optimisation())
         batches = self._batches(plan.examples.train, [network], seed, self.config.data.batch_size)
         log.info("baseline: training the same student on the labels alone")
-        every = updates // plan.epochs * self.config.trainer.accumulate_grad_batches
+        every = max(1, updates // plan.epochs) * self.config.trainer.accumulate_grad_batches
         self._fit(
             distiller,
             batches,
@@ -112,7 +119,10 @@ class Assembly:
     def _network(self, name: str, teacher: Network | None) -> Network:
         """A network whose random first weights depend on seed and name alone."""
         torch.manual_seed(fingerprint.of_text(f"{self.config.seed} {name}"))
-        return self.plan.drafts[name].network(teacher)
+        network = self.plan.drafts[name].network(teacher)
+        if name != STUDENT:
+            network.reset_head()  # peers that start as one stay one
+        return network
 
     def _objective(self, pairs: list[Pair]) -> Objective:
         torch.manual_seed(self.config.seed)
@@ -146,8 +156,12 @@ class Assembly:
     def _precision(self) -> str:
         return resolve_precision(self.config.trainer.precision, self.config.trainer.accelerator)
 
-    def _fit(self, distiller: Distiller, batches: Batches, folder: Path, **length: Any) -> Fitted:
-        settings: Mapping[str, Any] = OmegaConf.to_container(self.config.trainer, resolve=True)  # type: ignore[assignment]
+    def _fit(
+        self, distiller: Distiller, batches: Batches, folder: Path, only: Collection[str] = (), **length: Any
+    ) -> Fitted:
+        """Fit with the run's trainer settings, or `only` some of them, and what sets the length."""
+        settings: dict[str, Any] = OmegaConf.to_container(self.config.trainer, resolve=True)  # type: ignore[assignment]
+        settings = {key: value for key, value in settings.items() if not only or key in only}
         trainer = instantiate({**settings, "precision": self._precision, "_partial_": True, **length}, _convert_="all")
         distiller.networks.train()
         return fit(distiller, batches, folder, trainer, self.config.checkpoint_every_n_steps, self.loggers)

@@ -113,7 +113,7 @@ class Distiller(pl.LightningModule):
             with torch.no_grad():
                 for lesson in self.scheme.lessons(self.pairs, self.outputs_of(batch)):
                     self.objective(lesson, batch)
-        except RuntimeError as error:
+        except (RuntimeError, IndexError, ValueError) as error:
             raise UserError(f"kd: the first batch does not go through: {error}") from error
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -17,6 +17,7 @@ from kd.distiller import Distiller
 
 log = logging.getLogger(__name__)
 
+SHORT_PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 LAST, BEST, DONE = "last.ckpt", "best.ckpt", "done.json"
 
 
@@ -29,9 +30,9 @@ class Fitted:
 
 
 class LastState(Callback):
-    """Keeps the state from which an interrupted fit goes on: every so many steps and after each epoch.
+    """Keeps the state from which an interrupted fit goes on: every so many updates and after each epoch.
 
-    Lightning writes to another name first, so that an interruption leaves the former state whole.
+    Written beside the former state first, so that an interruption leaves that whole.
     """
 
     def __init__(self, path: Path, every_n_steps: int):
@@ -39,17 +40,27 @@ class LastState(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         batch = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        if batch % self.every_n_steps == 0 and batch < trainer.num_training_batches:
-            trainer.save_checkpoint(self.path)
+        if batch % (self.every_n_steps * trainer.accumulate_grad_batches) == 0 and batch < trainer.num_training_batches:
+            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        trainer.save_checkpoint(self.path)
+        self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        beside = self.path.with_suffix(".unfinished")
+        trainer.save_checkpoint(beside)
+        if ranks.is_first():
+            beside.replace(self.path)
 
 
-def resolve_precision(precision: str, accelerator: str) -> str:
-    """What `auto` stands for: `bf16-mixed` on GPUs that have it, `16-mixed` on older ones, else `32-true`."""
-    if str(precision) != "auto":
-        return precision
+def resolve_precision(precision: str | int, accelerator: str) -> str:
+    """What `auto` stands for: `bf16-mixed` on GPUs that have it, `16-mixed` on older ones, else `32-true`.
+
+    Lightning's short names are written out: 16 is `16-mixed`, 32 is `32-true`.
+    """
+    precision = str(precision)
+    if precision != "auto":
+        return SHORT_PRECISIONS.get(precision, precision)
     if accelerator == "cpu" or not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
@@ -76,24 +87,43 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / DONE).exists():
-        best = ModelCheckpoint(
-            folder, Path(BEST).stem, distiller.monitor, mode="max", save_weights_only=True, enable_version_counter=False
-        )
-        rates = [LearningRateMonitor("step")] if loggers else []
-        callbacks = [best, LastState(folder / LAST, checkpoint_every_n_steps), *rates]
+        distiller.dry_run(batches.longest())
         trainer = make_trainer(  # the batches part themselves among ranks, and every rank validates on all rows
-            callbacks=callbacks, logger=loggers, num_sanity_val_steps=0, use_distributed_sampler=False
+            callbacks=_callbacks(distiller.monitor, folder, checkpoint_every_n_steps, bool(loggers)),
+            logger=loggers,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
         )
         start = folder / LAST if (folder / LAST).exists() else None
         if start:
             log.info("going on from %s", start)
-        distiller.dry_run(next(iter(batches.train_dataloader())))
         trainer.fit(distiller, batches, ckpt_path=start, weights_only=False)
-        if ranks.is_first():
-            fitted = Fitted(distiller.seconds, trainer.global_step)
-            (folder / DONE).write_text(json.dumps(asdict(fitted)))
-            (folder / LAST).unlink()
-        ranks.wait_for_all()
+        _finish(trainer, folder, Fitted(distiller.seconds, trainer.global_step))
     state = torch.load(folder / BEST, map_location="cpu", weights_only=False)["state_dict"]
     distiller.load_state_dict(state)
     return Fitted(**json.loads((folder / DONE).read_text()))
+
+
+def _callbacks(monitor: str, folder: Path, every_n_steps: int, logs: bool) -> list[Callback]:
+    best = ModelCheckpoint(
+        folder,
+        Path(BEST).stem,
+        monitor,
+        mode="max",
+        save_weights_only=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=False,  # right after validation, so that the last state knows of it
+    )
+    rates = [LearningRateMonitor("step")] if logs else []
+    return [best, LastState(folder / LAST, every_n_steps), *rates]
+
+
+def _finish(trainer: pl.Trainer, folder: Path, fitted: Fitted) -> None:
+    if not (folder / BEST).exists():  # too short for a validation
+        trainer.save_checkpoint(folder / BEST, weights_only=True)
+    if ranks.is_first():
+        unfinished = folder / f"{DONE}.unfinished"
+        unfinished.write_text(json.dumps(asdict(fitted)))
+        unfinished.replace(folder / DONE)
+        (folder / LAST).unlink(missing_ok=True)
+    ranks.wait_for_all()

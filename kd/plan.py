@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from transformers import SchedulerType
 
 from data.classification import Classification
 from data.examples import Examples, prepare
 from data.sources import Columns
+from kd.fitting import resolve_precision
 from kd.objective import Terms, fitting_terms
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
@@ -20,14 +23,17 @@ from kd.teachers import check_labels, has_trained_head
 from models.blueprint import Blueprint, Draft
 from potstill.errors import UserError
 
-COUNTS = (
-    "trainer.max_epochs",
-    "trainer.accumulate_grad_batches",
-    "data.batch_size",
-    "data.eval_batch_size",
-    "data.max_length",
-    "checkpoint_every_n_steps",
-)
+LEAST = {
+    "seed": 0,
+    "trainer.max_epochs": 1,
+    "trainer.accumulate_grad_batches": 1,
+    "data.batch_size": 1,
+    "data.eval_batch_size": 1,
+    "data.max_length": 1,
+    "data.workers": 0,
+    "checkpoint_every_n_steps": 1,
+}
+MOST = {"kd.label_weight": math.inf, "optimizer.lr": math.inf, "optimizer.warmup": 1}
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,9 @@ def make_plan(config: DictConfig) -> Plan:
         UserError: the config asks for something that cannot be.
     """
     check_counts(config)
+    check_training(config)
+    if config.data.label is None:
+        raise UserError("data.label: name the column of the labels")
     columns = Columns(config.data.text, config.data.label, config.data.group)
     splits = read(config, columns)
     examples = prepare(splits, instantiate(config.data.split), config.data.labels)
@@ -115,11 +124,20 @@ def make_plan(config: DictConfig) -> Plan:
         terms[str(pair)], left_out = fitting_terms(pair, lambda: instantiate(config.kd.terms, _convert_="all"))
         notes += left_out
     rows = len(examples.transfer if config.kd.terms else examples.train)
-    if not config.kd.label_weight and not config.kd.terms:
-        raise UserError("kd=none with kd.label_weight=0 leaves nothing to learn from")
+    if not config.kd.label_weight and not any(pair.teacher == TEACHER for pair in pairs):
+        raise UserError("kd.label_weight=0: without labels and without a teacher that has seen some, nobody learns")
+    check_lengths(config.data.max_length, [*drafts.values(), *([teacher] if teacher else [])])
     batches = math.ceil(rows / config.data.batch_size) // ranks_of(config)
     steps = math.ceil(batches / config.trainer.accumulate_grad_batches)
     return Plan(examples, task, teacher, tuned, drafts, scheme, pairs, terms, steps, config.trainer.max_epochs, notes)
+
+
+def check_lengths(max_length: int, drafts: list[Draft]) -> None:
+    """Refuse texts longer than a network has positions for."""
+    for draft in drafts:
+        positions = getattr(draft.config, "max_position_embeddings", None)
+        if positions and max_length > (most := min(positions, draft.tokenizer.model_max_length)):
+            raise UserError(f"data.max_length: {max_length} tokens, but {draft.spec.kind} reads {most} at most")
 
 
 def ranks_of(config: DictConfig) -> int:
@@ -129,11 +147,29 @@ def ranks_of(config: DictConfig) -> int:
 
 
 def check_counts(config: DictConfig) -> None:
-    """Refuse anything but a whole number above 0 where things are counted."""
-    for key in COUNTS:
+    """Refuse anything but a whole number where things are counted, a number where they are weighed."""
+    for key, least in LEAST.items():
         value = OmegaConf.select(config, key)
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{key}: {value!r} is not a whole number above 0")
+        if not isinstance(value, int) or value < least:
+            raise UserError(f"{key}: {value!r} is not a whole number from {least} on")
+    for key, most in MOST.items():
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, int | float) or not 0 <= value <= most:
+            raise UserError(f"{key}: {value!r} is not a number from 0 to {most}")
+    for key in ("baseline", "teacher.train"):
+        if not isinstance(value := OmegaConf.select(config, key), bool):
+            raise UserError(f"{key}: {value!r} is neither true nor false")
+
+
+def check_training(config: DictConfig) -> None:
+    """Refuse a trainer, precision or schedule that is not to be had, before hours have gone into a teacher."""
+    if config.optimizer.schedule not in (known := [kind.value for kind in SchedulerType]):
+        raise UserError(f"optimizer.schedule: {config.optimizer.schedule!r} is none of {', '.join(known)}")
+    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
+    try:
+        instantiate(config.trainer, precision=precision, logger=False, enable_checkpointing=False)
+    except InstantiationException as error:
+        raise UserError(f"trainer: {error.__cause__ or error}") from error
 
 
 def read(config: DictConfig, columns: Columns) -> dict[str, datasets.Dataset]:

@@ -48,6 +48,11 @@ class FineTuning:
     weight_decay: float = 0.01
     warmup: float = 0.1
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if not isinstance(value := getattr(self, name), int) or value < 1:
+                raise UserError(f"teacher.fine_tuning.{name}: {value!r} is not a whole number above 0")
+
     def optimisation(self, fused: bool) -> Optimisation:
         """How the weights move."""
         adamw = partial(torch.optim.AdamW, lr=self.learning_rate, weight_decay=self.weight_decay, fused=fused)

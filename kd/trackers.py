@@ -58,6 +58,4 @@ class Guarded(Logger):
 
     def finish(self) -> None:
         """End the tracker's run, so that the next job of a sweep begins one of its own."""
-        experiment: Any = getattr(self._logger, "experiment", None)
-        if hasattr(experiment, "finish"):
-            self._try(experiment.finish)
+        self._try(lambda: getattr(getattr(self._logger, "experiment", None), "finish", int)())

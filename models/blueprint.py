@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -129,6 +130,14 @@ class RecurrentBlueprint(Blueprint):
     config_class: ClassVar[type[RecurrentConfig]]
     sizes: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "classifier_size", "dropout")
 
+    def __post_init__(self) -> None:
+        for size in (*self.sizes, "vocabulary_size"):
+            value = getattr(self, size)
+            if size != "dropout" and (not isinstance(value, int) or value < 1):
+                raise UserError(f"student.{size}: {value!r} is not a whole number above 0")
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise UserError(f"student.dropout: {self.dropout!r} is not a number from 0 to below 1")
+
     def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
         if self.vocabulary == "words":
             return word_tokenizer(texts(), self.vocabulary_size)
@@ -166,6 +175,8 @@ class RecurrentBlueprint(Blueprint):
 
     def _embedding_size(self, teacher: Draft | None) -> int:
         if self.embeddings != "teacher":
+            if self.embeddings != "random" and not Path(self.embeddings).is_file():
+                raise UserError(f"student.embeddings: {self.embeddings}: no such file; or say teacher or random")
             if self.embedding_size is None:
                 raise UserError(f"student.embedding_size: must be given with student.embeddings={self.embeddings}")
             return self.embedding_size

@@ -54,12 +54,9 @@ def word_vectors(path: str | Path, vocabulary: Mapping[str, int], table: Tensor)
         How many words of the vocabulary were found.
 
     Raises:
-        UserError: the file is missing or binary, or a line has not as many numbers as the table is wide.
+        UserError: the file is binary, or a line has not as many numbers as the table is wide.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"student.embeddings: {path}: no such file")
-    found = 0
+    path, found = Path(path), 0
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):

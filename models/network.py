@@ -33,6 +33,14 @@ class Network(nn.Module):
         widths = [self.spec.widths[layer] for layer in layers]
         self.exits = ExitHeads(layers, widths, self.spec.classes).to(next(self.parameters()).device)
 
+    def reset_head(self) -> None:
+        """Give what stands on top of the encoder new random weights."""
+        for name, child in self.model.named_children():
+            if name != self.model.base_model_prefix:
+                for module in child.modules():
+                    if isinstance(module, nn.Linear):
+                        module.reset_parameters()
+
     def record(self, fields: Set[str]) -> None:
         """Prepare to give these fields of `ModelOutput`, and no slower ones than these."""
         record_attention(self.model, "attentions" in fields)
@@ -70,5 +78,5 @@ class Network(nn.Module):
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Numbers that training may change; shared ones count once."""
+    """All numbers of a module's weights; shared ones count once."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -64,7 +64,6 @@ class Spec:
         classes: C of its logits.
         tokenizer: fingerprint of its tokenizer.
         provides: those fields of `ModelOutput` that it can fill.
-        exits: after which layers early exits branch off.
     """
 
     kind: str
@@ -74,7 +73,6 @@ class Spec:
     classes: int
     tokenizer: str
     provides: frozenset[str]
-    exits: tuple[int, ...] = ()
 
     @property
     def layers(self) -> int:
@@ -83,7 +81,7 @@ class Spec:
 
     def at_exit(self, layer: int) -> "Spec":
         """The spec of the network, were it cut after `layer`."""
-        return replace(self, widths=self.widths[: layer + 1], exits=())
+        return replace(self, widths=self.widths[: layer + 1])
 
     def __str__(self) -> str:
         layers = f"{self.layers} layer{'' if self.layers == 1 else 's'}"

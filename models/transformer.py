@@ -94,6 +94,12 @@ class SmallTransformer(Blueprint):
     vocabulary_size: int = 20_000
     learning_rate: float = 5e-5
 
+    def __post_init__(self) -> None:
+        for size in ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocabulary_size"):
+            value = getattr(self, size)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise UserError(f"student.{size}: {value!r} is not a whole number above 0")
+
     def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
         return teacher.tokenizer if teacher else word_tokenizer(texts(), self.vocabulary_size)
 

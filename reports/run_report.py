@@ -24,12 +24,12 @@ def as_markdown(report: dict[str, Any]) -> str:
     roles = [role for role in ROLES if report[role]]
     header = ["", report["metric"], "parameters", "megabytes", "ms, batch 1", "ms, batch 32"]
     rows = [[role, *_figures(report[role])] for role in roles]
-    overrides = " ".join(report["overrides"]) or "defaults"
-    lines = [f"# {overrides}", "", *_table(header, rows), "", *_sentences(report), ""]
+    lines = ["# What the student costs and saves", "", *_table(header, rows), "", *_sentences(report), ""]
     lines.append(
         f"Measured on the {report['split']} split. Seconds: fine-tuning the teacher {report['teacher_seconds']:.0f}, "
         f"distillation {report['distill_seconds']:.0f}."
     )
+    lines += ["", f"    python train.py {' '.join(report['overrides'])}".rstrip()]
     return "\n".join(lines) + "\n"
 
 

@@ -139,6 +139,7 @@ def overrides(folder: Path, fine_tuned: Path, cache: Path, tmp_path: Path) -> li
         f"data.unlabelled={folder}/unlabelled.csv",
         "data.text=sentence",
         "data.batch_size=16",
+        "data.max_length=64",
         "teacher=local",
         f"teacher.path={fine_tuned}",
         "trainer.max_epochs=2",

@@ -52,6 +52,11 @@ def moved(assembly: Watched, prefix: str) -> set[str]:
     return {name for name, was in before.items() if name.startswith(prefix) and not after[name].equal(was)}
 
 
+def never_moved(key: str, student: str, knowledge: str) -> bool:
+    """A key's bias cancels in the softmax; a second segment does not occur."""
+    return "key.bias" in key or "token_type" in key
+
+
 def test_there_are_as_many_cells_as_choices() -> None:
     conf = Path(__file__).parent.parent / "conf"
     assert {path.stem for path in (conf / "student").glob("*.yaml")} == set(STUDENTS)

@@ -18,7 +18,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import models  # noqa: F401 (registers the LSTM students)
 import train
 from kd.assembly import Assembly
+from kd.distiller import Distiller
 from kd.plan import make_plan
+from models.network import Network
 from train import run
 
 STUDENTS = ("bert_small", "bilstm", "cnn_lstm")
@@ -95,7 +97,7 @@ def test_label_free_rows_and_test_rows_change_no_score_of_the_baseline(configure
         config = configure("student=bilstm", f"run_dir={tmp_path / str(len(more))}", "logger=[]", *more)
         assembly = Assembly(config, make_plan(config), Path(config.run_dir), [])
         teacher, _ = assembly.teacher()
-        weights.append(assembly.baseline(teacher).state_dict())
+        weights.append(assembly.baseline(teacher, updates=12).state_dict())
     assert all(one.equal(other) for one, other in zip(weights[0].values(), weights[1].values(), strict=True))
 
 
@@ -128,12 +130,27 @@ def test_a_teacher_without_head_is_fine_tuned_once(configure, pretrained, tmp_pa
 
 
 @pytest.mark.parametrize("student", STUDENTS)
-def test_mixed_precision_trains_every_student(student, configure, tmp_path):
+def test_mixed_precision_trains_every_student(student, configure, tmp_path, monkeypatch):
+    """Models run in bfloat16, losses are computed and weights kept in float32."""
     kd = "kd=[response,feature,relation]"
     config = configure(f"student={student}", kd, "trainer.precision=bf16-mixed", "logger=[]", "trainer.max_epochs=1")
     assembly = Assembly(config, make_plan(config), tmp_path, [])
     teacher, _ = assembly.teacher()
+    seen = set()
+    monkeypatch.setattr(Distiller, "dry_run", lambda *_: None)  # it runs outside the trainer, in full precision
+    monkeypatch.setattr(
+        Distiller, "log_dict", lambda self, values: seen.update(("loss", value.dtype) for value in values.values())
+    )
+    forward = Network.forward
+
+    def watched(self, *args):
+        output = forward(self, *args)
+        seen.add(("logits", output.logits.dtype))
+        return output
+
+    monkeypatch.setattr(Network, "forward", watched)
     student_network, _ = assembly.distil(teacher)
+    assert seen == {("loss", torch.float32), ("logits", torch.bfloat16)}
     assert all(weight.isfinite().all() for weight in student_network.parameters())
     assert all(weight.dtype == torch.float32 for weight in student_network.parameters())
 
@@ -162,9 +179,16 @@ def start(*arguments: str, **options: object) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("student", ["bilstm", "bert_small"])
-def test_a_killed_run_goes_on_to_the_very_same_weights(student, overrides, tmp_path):
-    """Killed inside an epoch, after a checkpoint there; with knowledge that has weights of its own."""
+@pytest.mark.parametrize(
+    ("student", "every", "more"),
+    [
+        ("bilstm", 5, []),  # inside an epoch
+        ("bert_small", 1000, ["student.learning_rate=1e-2"]),  # between two, when the best score is known already
+        ("bilstm", 2, ["trainer.accumulate_grad_batches=3"]),
+    ],
+)
+def test_a_killed_run_goes_on_to_the_very_same_weights(student, every, more, overrides, tmp_path):
+    """Killed after a checkpoint; with knowledge that has weights of its own."""
     settings = [part for part in overrides if not part.startswith(("run_dir", "trainer.max_epochs", "data.batch"))]
     settings += [
         f"student={student}",
@@ -172,18 +196,19 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(student, overrides, tmp_p
         "baseline=false",
         "data.batch_size=4",
         "trainer.max_epochs=4",
-        "checkpoint_every_n_steps=5",
+        f"checkpoint_every_n_steps={every}",
+        *more,
     ]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert start(*settings, f"hydra.run.dir={whole}").wait() == 0
 
     process = start(*settings, f"hydra.run.dir={killed}")
     checkpoint = killed / "distill" / "last.ckpt"
-    while process.poll() is None and not inside_an_epoch(checkpoint):
+    while process.poll() is None and not well_under_way(checkpoint, inside=every < 1000):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    assert inside_an_epoch(checkpoint)
+    assert well_under_way(checkpoint, inside=every < 1000)
 
     assert start(f"resume={killed}").wait() == 0
     assert_equal_weights(whole, killed)
@@ -192,12 +217,13 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(student, overrides, tmp_p
     assert reports[0]["overrides"] == [part.replace(str(whole), str(killed)) for part in reports[1]["overrides"]]
 
 
-def inside_an_epoch(checkpoint: Path) -> bool:
+def well_under_way(checkpoint: Path, inside: bool) -> bool:
+    """Whether a checkpoint of the second or a later epoch is there, from inside an epoch or from its end."""
     try:
         state = torch.load(checkpoint, weights_only=False)["Batches"]
     except (OSError, EOFError, RuntimeError):
         return False
-    return state["epoch"] >= 1 and state["batch"] > 0
+    return state["epoch"] >= 2 - inside and (state["batch"] > 0) == inside
 
 
 def test_a_finished_run_is_only_reported_again(cli, tmp_path):
@@ -228,8 +254,17 @@ def cli_of(arguments: list[str]) -> tuple[int, str, str]:
         (["data.train={path}/binary.csv"], "binary.csv:1: not text but binary data"),
         (["data.label=klass"], "train.csv:2: no column 'klass'; there are 'sentence', 'label'"),
         (["resume={path}"], "is no run folder"),
+        (["trainer.precision=foo"], "error: trainer: "),
+        (["trainer.accelerator=gpu"], "error: trainer: "),
+        (["optimizer.schedule=foo"], "error: optimizer.schedule: 'foo' is none of linear, cosine"),
+        (["kd.terms.response.temperature=0"], "error: kd.terms: temperature 0 is not above 0"),
+        (["data.split.test=2", "data.split.validation=0"], "must leave something to train on"),
+        (["student.hidden_size=abc"], "error: student.hidden_size: 'abc' is not a whole number above 0"),
+        (["kd.terms.response.weight=-1"], "error: kd.terms: weight -1 is not a number from 0 on"),
+        (["scheme=mutual", "+student@scheme.peers.teacher=bilstm"], "error: scheme.peers: 'teacher' cannot be"),
+        (["seed=abc"], "error: seed: 'abc' is not a whole number from 0 on"),
         (["teacher.path={path}"], "no model here"),
-        (["trainer.max_epochs=two"], "error: trainer.max_epochs: 'two' is not a whole number above 0"),
+        (["trainer.max_epochs=two"], "error: trainer.max_epochs: 'two' is not a whole number from 1 on"),
     ],
 )
 def test_a_mistake_gets_one_line_and_no_traceback(cli, tmp_path, more, reason):
@@ -323,3 +358,12 @@ def test_two_processes_train_together(overrides, pretrained, tmp_path):
     assert out.count("| student ") == 1
     done = [json.loads((tmp_path / "run" / phase / "done.json").read_text()) for phase in ("distill", "baseline")]
     assert done[0]["updates"] == done[1]["updates"] == 2 * 4
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(cli, tmp_path):
+    assert cli("baseline=false", "student=bilstm")[0] == 0
+    before = (tmp_path / "cli" / "report.json").read_bytes()
+    code, _, err = cli("baseline=false", "student=cnn_lstm")
+    assert code == 1
+    assert "holds a run already; go on with resume=" in err
+    assert (tmp_path / "cli" / "report.json").read_bytes() == before

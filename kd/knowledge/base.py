@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from models.output import ModelOutput, Spec
+from potstill.errors import UserError
 
 
 class Knowledge(nn.Module, ABC):
@@ -17,7 +18,7 @@ class Knowledge(nn.Module, ABC):
     both say of a batch. It reads nothing but what it `requires`, and works in float32.
 
     Args:
-        weight: of the term in the loss.
+        weight: of the term in the loss, not negative.
         optional: leave the term out where it does not fit, instead of refusing the run.
     """
 
@@ -25,6 +26,8 @@ class Knowledge(nn.Module, ABC):
 
     def __init__(self, weight: float = 1.0, optional: bool = False):
         super().__init__()
+        if not isinstance(weight, int | float) or weight < 0:
+            raise UserError(f"kd.terms: weight {weight!r} is not a number from 0 on")
         self.weight, self.optional = weight, optional
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:

@@ -18,3 +18,8 @@ def test_auto_on_a_gpu_depends_on_its_age(monkeypatch, has_bf16, expected):
 
 def test_an_explicit_precision_wins():
     assert resolve_precision("64-true", "auto") == "64-true"
+
+
+@pytest.mark.parametrize(("short", "long"), [(16, "16-mixed"), ("bf16", "bf16-mixed"), (32, "32-true")])
+def test_short_names_are_written_out(short, long):
+    assert resolve_precision(short, "cpu") == long

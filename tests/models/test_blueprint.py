@@ -127,7 +127,8 @@ class TestEmbeddings:
         (BiLSTM(vocabulary="letters"), r"student\.vocabulary: 'letters' is neither 'teacher' nor 'words'"),
         (BiLSTM(embedding_size=33), r"student\.embedding_size: 33 is wider than the teacher's 32"),
         (BiLSTM(embeddings="random"), r"student\.embedding_size: must be given with student\.embeddings=random"),
-        (CNNLSTM(embeddings="vectors.txt"), r"student\.embedding_size: must be given .*=vectors\.txt"),
+        (CNNLSTM(embeddings="vectors.txt"), r"student\.embeddings: vectors\.txt: no such file"),
+        (CNNLSTM(embeddings=__file__), r"student\.embedding_size: must be given .*=.*\.py"),
     ],
 )
 def test_a_student_that_cannot_be_is_refused_by_the_name_of_the_setting(teacher, blueprint, message):

@@ -116,10 +116,6 @@ class TestWordVectors:
         with pytest.raises(UserError, match=r"vectors\.txt:2: a value of 'film' is not a number"):
             self.read(tmp_path / "vectors.txt", "good 1 2\nfilm one 2\n")
 
-    def test_a_missing_file_is_refused(self, tmp_path):
-        with pytest.raises(UserError, match=r"student\.embeddings: .*nowhere\.txt: no such file"):
-            word_vectors(tmp_path / "nowhere.txt", VOCABULARY, torch.zeros(5, 2))
-
     def test_entries_of_several_words_are_passed_over(self, tmp_path):
         """GloVe's largest file has such entries."""
         found, _ = self.read(tmp_path / "vectors.txt", ". . . 1 2\nfilm 3 4\n")

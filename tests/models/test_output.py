@@ -24,7 +24,7 @@ def tensors(value):
     return [tensor for item in vars(value).values() if item is not None for tensor in tensors(item)]
 
 
-SPEC = Spec("bert", (32, 32, 32, 32, 32), 2, 1_234_567, 3, "t", frozenset({"logits"}), exits=(1, 2))
+SPEC = Spec("bert", (32, 32, 32, 32, 32), 2, 1_234_567, 3, "t", frozenset({"logits"}))
 
 
 def test_nothing_that_is_detached_has_a_gradient():
@@ -73,7 +73,6 @@ def test_a_spec_cut_at_an_exit_fits_the_output_cut_there():
     cut = SPEC.at_exit(2)
     assert cut.layers == 2
     assert len(cut.widths) == len(output().at_exit(1, 2).hidden_states)
-    assert cut.exits == ()
     assert cut.tokenizer == SPEC.tokenizer
 
 

@@ -47,12 +47,9 @@ def table(text):
     return [[cell.strip() for cell in row] for row in rows]
 
 
-def test_the_title_is_what_was_asked_for():
-    assert as_markdown(REPORT).startswith("# student=bilstm seed=3\n")
-
-
-def test_a_run_of_the_defaults_is_called_so():
-    assert as_markdown(REPORT | {"overrides": []}).startswith("# defaults\n")
+def test_the_last_line_makes_the_run_again():
+    assert as_markdown(REPORT).endswith("\n    python train.py student=bilstm seed=3\n")
+    assert as_markdown(REPORT | {"overrides": []}).endswith("\n    python train.py\n")
 
 
 def test_the_table_has_a_row_for_each_model():
