@@ -83,7 +83,9 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
         assembly = Assembly(config, plan, folder, loggers)
         teacher, teacher_seconds = assembly.teacher()
         student, distilled = assembly.distil(teacher)
-        baseline = assembly.baseline(teacher, distilled.updates) if config.baseline else None
+        baseline = None
+        if config.baseline:
+            baseline = student if plan.labels_alone else assembly.baseline(teacher, distilled.updates)
         if not ranks.is_first():
             return None
         student.save(folder / "student")

@@ -6,34 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from transformers import SchedulerType
+from omegaconf import DictConfig
 
 from data.classification import Classification
 from data.examples import Examples, prepare
 from data.sources import Columns
-from kd.fitting import resolve_precision
+from kd.checks import check_lengths, check_values
 from kd.objective import Terms, fitting_terms
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
 from kd.teachers import check_labels, has_trained_head
 from models.blueprint import Blueprint, Draft
 from potstill.errors import UserError
-
-LEAST = {
-    "seed": 0,
-    "trainer.max_epochs": 1,
-    "trainer.accumulate_grad_batches": 1,
-    "data.batch_size": 1,
-    "data.eval_batch_size": 1,
-    "data.max_length": 1,
-    "data.workers": 0,
-    "checkpoint_every_n_steps": 1,
-}
-MOST = {"kd.label_weight": math.inf, "optimizer.lr": math.inf, "optimizer.warmup": 1}
 
 
 @dataclass(frozen=True)
@@ -64,6 +49,11 @@ class Plan:
     steps_per_epoch: int
     epochs: int
     notes: list[str]
+
+    @property
+    def labels_alone(self) -> bool:
+        """Whether the student is trained as its baseline would be."""
+        return isinstance(self.scheme, Alone)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -102,79 +92,64 @@ def make_plan(config: DictConfig) -> Plan:
     Raises:
         UserError: the config asks for something that cannot be.
     """
-    check_counts(config)
-    check_training(config)
-    if config.data.label is None:
-        raise UserError("data.label: name the column of the labels")
-    columns = Columns(config.data.text, config.data.label, config.data.group)
-    splits = read(config, columns)
-    examples = prepare(splits, instantiate(config.data.split), config.data.labels)
+    check_values(config)
+    examples = read_examples(config)
     task = Classification(examples.labels, config.data.metric)
     teacher, tuned = draft_teacher(config, examples)
-    scheme: Scheme = instantiate(config.scheme, _convert_="all")
-    if not config.kd.terms and scheme.needs_teacher:
-        scheme = Alone()
-    if scheme.needs_teacher and teacher is None:
-        raise UserError(f"teacher=none: kd={'+'.join(config.kd.terms)} with this scheme needs a teacher, or kd=none")
+    scheme = make_scheme(config, teacher)
     drafts = draft_learners(config, scheme, examples, teacher)
     specs = {name: draft.spec for name, draft in drafts.items()}
     pairs = scheme.pairs(specs | ({TEACHER: teacher.spec} if teacher else {}))
+    if not config.kd.label_weight and not any(pair.teacher == TEACHER for pair in pairs):
+        raise UserError("kd.label_weight=0: without labels and without a teacher that has seen some, nobody learns")
+    check_lengths(config.data.max_length, [*drafts.values(), *([teacher] if teacher else [])])
+    terms, notes = terms_of(pairs, config)
+    if config.baseline and isinstance(scheme, Alone):
+        notes.append("the student learns from labels alone: it is its own baseline")
+    steps = steps_per_epoch(config, len(examples.transfer if config.kd.terms else examples.train))
+    return Plan(examples, task, teacher, tuned, drafts, scheme, pairs, terms, steps, config.trainer.max_epochs, notes)
+
+
+def read_examples(config: DictConfig) -> Examples:
+    """The data of the config."""
+    columns = Columns(config.data.text, config.data.label, config.data.group)
+    splits = instantiate(config.data.source, _convert_="all").read(columns, Path(config.cache_dir))
+    return prepare(splits, instantiate(config.data.split), config.data.labels)
+
+
+def make_scheme(config: DictConfig, teacher: Draft | None) -> Scheme:
+    """The scheme of the config; where nothing is handed over, the teacher's schemes are plain training.
+
+    Raises:
+        UserError: it needs a teacher and there is none.
+    """
+    scheme: Scheme = instantiate(config.scheme, _convert_="all")
+    if not config.kd.terms and scheme.needs_teacher:
+        return Alone()
+    if scheme.needs_teacher and teacher is None:
+        raise UserError(f"teacher=none: kd={'+'.join(config.kd.terms)} with this scheme needs a teacher, or kd=none")
+    return scheme
+
+
+def terms_of(pairs: list[Pair], config: DictConfig) -> tuple[dict[str, Terms], list[str]]:
+    """Fresh terms for each pair, by its name, and notes on what was left out."""
     terms, notes = {}, []
     for pair in pairs:
         terms[str(pair)], left_out = fitting_terms(pair, lambda: instantiate(config.kd.terms, _convert_="all"))
         notes += left_out
-    rows = len(examples.transfer if config.kd.terms else examples.train)
-    if not config.kd.label_weight and not any(pair.teacher == TEACHER for pair in pairs):
-        raise UserError("kd.label_weight=0: without labels and without a teacher that has seen some, nobody learns")
-    check_lengths(config.data.max_length, [*drafts.values(), *([teacher] if teacher else [])])
+    return terms, notes
+
+
+def steps_per_epoch(config: DictConfig, rows: int) -> int:
+    """Updates of the weights in an epoch over so many rows."""
     batches = math.ceil(rows / config.data.batch_size) // ranks_of(config)
-    steps = math.ceil(batches / config.trainer.accumulate_grad_batches)
-    return Plan(examples, task, teacher, tuned, drafts, scheme, pairs, terms, steps, config.trainer.max_epochs, notes)
-
-
-def check_lengths(max_length: int, drafts: list[Draft]) -> None:
-    """Refuse texts longer than a network has positions for."""
-    for draft in drafts:
-        positions = getattr(draft.config, "max_position_embeddings", None)
-        if positions and max_length > (most := min(positions, draft.tokenizer.model_max_length)):
-            raise UserError(f"data.max_length: {max_length} tokens, but {draft.spec.kind} reads {most} at most")
+    return math.ceil(batches / config.trainer.accumulate_grad_batches)
 
 
 def ranks_of(config: DictConfig) -> int:
     """How many processes share an epoch, as far as the config tells: `devices=auto` counts as one."""
     devices = config.trainer.devices
     return devices * config.trainer.get("num_nodes", 1) if isinstance(devices, int) and devices > 0 else 1
-
-
-def check_counts(config: DictConfig) -> None:
-    """Refuse anything but a whole number where things are counted, a number where they are weighed."""
-    for key, least in LEAST.items():
-        value = OmegaConf.select(config, key)
-        if not isinstance(value, int) or value < least:
-            raise UserError(f"{key}: {value!r} is not a whole number from {least} on")
-    for key, most in MOST.items():
-        value = OmegaConf.select(config, key)
-        if not isinstance(value, int | float) or not 0 <= value <= most:
-            raise UserError(f"{key}: {value!r} is not a number from 0 to {most}")
-    for key in ("baseline", "teacher.train"):
-        if not isinstance(value := OmegaConf.select(config, key), bool):
-            raise UserError(f"{key}: {value!r} is neither true nor false")
-
-
-def check_training(config: DictConfig) -> None:
-    """Refuse a trainer, precision or schedule that is not to be had, before hours have gone into a teacher."""
-    if config.optimizer.schedule not in (known := [kind.value for kind in SchedulerType]):
-        raise UserError(f"optimizer.schedule: {config.optimizer.schedule!r} is none of {', '.join(known)}")
-    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
-    try:
-        instantiate(config.trainer, precision=precision, logger=False, enable_checkpointing=False)
-    except InstantiationException as error:
-        raise UserError(f"trainer: {error.__cause__ or error}") from error
-
-
-def read(config: DictConfig, columns: Columns) -> dict[str, datasets.Dataset]:
-    """The splits of the config's source."""
-    return instantiate(config.data.source, _convert_="all").read(columns, Path(config.cache_dir))
 
 
 def draft_teacher(config: DictConfig, examples: Examples) -> tuple[Draft | None, bool]:

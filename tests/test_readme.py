@@ -24,7 +24,9 @@ def test_a_command_plans(command, monkeypatch, tmp_path, folder, fine_tuned, cap
     files = {"A.csv": "train", "B.csv": "validation", "C.csv": "test", "D.csv": "unlabelled"}
     for name, split in files.items():
         command = command.replace(name, f"{folder}/{split}.csv")
-    words = shlex.split(command.replace("MY_MODEL", str(fine_tuned)))[2:]
+    if "MY_MODEL" in command:
+        command = command.replace("MY_MODEL", str(fine_tuned)) + " data.max_length=64"
+    words = shlex.split(command)[2:]
     outputs = [f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep", f"cache_dir={tmp_path}/cache"]
     monkeypatch.setattr(sys, "argv", ["train.py", *words, "plan=true", *outputs])
     assert train.command_line() == 0

@@ -1,0 +1,70 @@
+"""Values that cannot be, refused before any work is done."""
+
+import math
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from transformers import SchedulerType
+
+from kd.fitting import resolve_precision
+from models.blueprint import Draft
+from potstill.errors import UserError
+
+LEAST = {
+    "seed": 0,
+    "trainer.max_epochs": 1,
+    "trainer.accumulate_grad_batches": 1,
+    "data.batch_size": 1,
+    "data.eval_batch_size": 1,
+    "data.max_length": 1,
+    "data.workers": 0,
+    "checkpoint_every_n_steps": 1,
+}
+MOST = {"kd.label_weight": math.inf, "optimizer.lr": math.inf, "optimizer.warmup": 1}
+
+
+def check_values(config: DictConfig) -> None:
+    """Refuse what no run can have.
+
+    Raises:
+        UserError: the line names the key.
+    """
+    check_numbers(config)
+    check_training(config)
+    for key in ("baseline", "teacher.train"):
+        if not isinstance(value := OmegaConf.select(config, key), bool):
+            raise UserError(f"{key}: {value!r} is neither true nor false")
+    if config.data.label is None:
+        raise UserError("data.label: name the column of the labels")
+
+
+def check_numbers(config: DictConfig) -> None:
+    """Refuse anything but a whole number where things are counted, a number where they are weighed."""
+    for key, least in LEAST.items():
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, int) or value < least:
+            raise UserError(f"{key}: {value!r} is not a whole number from {least} on")
+    for key, most in MOST.items():
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, int | float) or not 0 <= value <= most:
+            raise UserError(f"{key}: {value!r} is not a number from 0 to {most}")
+
+
+def check_training(config: DictConfig) -> None:
+    """Refuse a trainer, precision or schedule that is not to be had, before hours have gone into a teacher."""
+    if config.optimizer.schedule not in (known := [kind.value for kind in SchedulerType]):
+        raise UserError(f"optimizer.schedule: {config.optimizer.schedule!r} is none of {', '.join(known)}")
+    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
+    try:
+        instantiate(config.trainer, precision=precision, logger=False, enable_checkpointing=False)
+    except InstantiationException as error:
+        raise UserError(f"trainer: {error.__cause__ or error}") from error
+
+
+def check_lengths(max_length: int, drafts: list[Draft]) -> None:
+    """Refuse texts longer than a network has positions for."""
+    for draft in drafts:
+        positions = getattr(draft.config, "max_position_embeddings", None)
+        if positions and max_length > (most := min(positions, draft.tokenizer.model_max_length)):
+            raise UserError(f"data.max_length: {max_length} tokens, but {draft.spec.kind} reads {most} at most")

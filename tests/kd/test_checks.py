@@ -1,0 +1,31 @@
+import pytest
+
+from kd.checks import check_values
+from potstill.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("data.label=null", "data.label: name the column of the labels"),
+        ("baseline=maybe", "baseline: 'maybe' is neither true nor false"),
+        ("optimizer.warmup=7", "optimizer.warmup: 7 is not a number from 0 to 1"),
+        ("optimizer.lr=-1", "optimizer.lr: -1 is not a number from 0"),
+        ("kd.label_weight=abc", "kd.label_weight: 'abc' is not a number from 0"),
+        ("data.batch_size=0", "data.batch_size: 0 is not a whole number from 1 on"),
+        ("data.workers=-1", "data.workers: -1 is not a whole number from 0 on"),
+        ("seed=1.5", "seed: 1.5 is not a whole number from 0 on"),
+        ("trainer.devices=0", "trainer: "),
+        ("trainer.strategy=foo", "trainer: "),
+        ("optimizer.schedule=foo", "optimizer.schedule: 'foo' is none of linear"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_its_key(configure, override, reason):
+    with pytest.raises(UserError) as refused:
+        check_values(configure(override))
+    assert str(refused.value).startswith(reason)
+
+
+@pytest.mark.parametrize("precision", [32, "bf16", "bf16-mixed", "auto", "64-true"])
+def test_lightnings_names_of_precisions_are_accepted(configure, precision):
+    check_values(configure(f"trainer.precision={precision}"))
