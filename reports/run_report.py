@@ -6,6 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from reports.tables import table
+
 ROLES = ("teacher", "student", "baseline")
 COLOURS = {"teacher": "#4477aa", "student": "#228833", "baseline": "#aa3377"}
 
@@ -24,7 +26,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     roles = [role for role in ROLES if report[role]]
     header = ["", report["metric"], "parameters", "megabytes", "ms, batch 1", "ms, batch 32"]
     rows = [[role, *_figures(report[role])] for role in roles]
-    lines = ["# What the student costs and saves", "", *_table(header, rows), "", *_sentences(report), ""]
+    lines = ["# What the student costs and saves", "", *table(header, rows), "", *_sentences(report), ""]
     lines.append(
         f"Measured on the {report['split']} split. Seconds: fine-tuning the teacher {report['teacher_seconds']:.0f}, "
         f"distillation {report['distill_seconds']:.0f}."
@@ -78,15 +80,3 @@ def _sentences(report: dict[str, Any]) -> list[str]:
     if report["kd_gain"] is not None:
         said.append(f"Distillation gained {report['kd_gain'] * 100:+.1f} points over the same student on labels alone.")
     return said
-
-
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table that can also be read as it stands: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-
-    def line(cells: list[str]) -> str:
-        aligned = [cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]
-        return f"| {' | '.join(aligned)} |"
-
-    return [line(row) for row in [header, rule, *rows]]

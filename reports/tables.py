@@ -1,0 +1,13 @@
+"""Markdown tables that can also be read as they stand."""
+
+
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def line(cells: list[str]) -> str:
+        aligned = [cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]
+        return f"| {' | '.join(aligned)} |"
+
+    return [line(row) for row in [header, rule, *rows]]
