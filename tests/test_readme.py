@@ -26,7 +26,7 @@ def test_a_command_plans(command, monkeypatch, tmp_path, folder, fine_tuned, cap
         command = command.replace(name, f"{folder}/{split}.csv")
     if "MY_MODEL" in command:
         command = command.replace("MY_MODEL", str(fine_tuned)) + " data.max_length=64"
-    words = shlex.split(command)[2:]
+    words = [word for word in shlex.split(command)[2:] if not word.startswith("hydra.sweep.dir=")]
     outputs = [f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep", f"cache_dir={tmp_path}/cache"]
     monkeypatch.setattr(sys, "argv", ["train.py", *words, "plan=true", *outputs])
     assert train.command_line() == 0
