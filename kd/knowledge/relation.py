@@ -1,5 +1,6 @@
 """Knowledge in how the examples of a batch lie to one another; widths and tokenizers need not agree."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -24,9 +25,9 @@ class Relation(Knowledge):
     requires: ClassVar[frozenset[str]] = frozenset({"hidden_states"})
     rows: ClassVar[int] = 2
 
+    @abstractmethod
     def compare(self, learner: Tensor, teacher: Tensor) -> Tensor:
         """The loss between vectors `[B, H_learner]` and `[B, H_teacher]`."""
-        raise NotImplementedError
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
         ours, theirs = sentence_vectors(learner), sentence_vectors(teacher)
