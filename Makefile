@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: train test check docs clean
+.PHONY: train test check docs bench clean
 
 train: .venv/sample  ## distil the sample teacher into the sample student and print the report
 	$(BIN)/python train.py experiment=sample $(ARGS)
@@ -17,6 +17,16 @@ check: .venv/dev  ## linters and types
 
 docs: .venv/dev  ## the documentation as a site in site/
 	$(BIN)/mkdocs build --strict
+
+bench: .venv/sample .venv-bench/peers  ## Potstill and its peers do the same work; takes hours
+	$(BIN)/python -m bench.run $(ARGS)
+	$(BIN)/python -m bench.table
+
+.venv-bench/peers: pyproject.toml requirements/constraints.txt requirements/bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet -c requirements/constraints.txt -e '.[tensorboard]'
+	.venv-bench/bin/pip install --quiet --no-deps -r requirements/bench.txt
+	touch $@
 
 .venv/pip: 
 	$(PYTHON) -m venv .venv

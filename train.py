@@ -82,14 +82,15 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
             logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
         assembly = Assembly(config, plan, folder, loggers)
         teacher, teacher_seconds = assembly.teacher()
-        student, distilled = assembly.distil(teacher)
+        student, distilled, store_seconds = assembly.distil(teacher)
         baseline = None
         if config.baseline:
             baseline = student if plan.labels_alone else assembly.baseline(teacher, distilled.updates)
         if not ranks.is_first():
             return None
         student.save(folder / "student")
-        seconds = {"teacher_seconds": teacher_seconds, "store_seconds": 0.0, "distill_seconds": distilled.seconds}
+        seconds = {"teacher_seconds": teacher_seconds, "store_seconds": store_seconds}
+        seconds |= {"distill_seconds": distilled.seconds}
         score = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, seconds, overrides)
     finally:
         for logger in loggers:

@@ -1,28 +1,33 @@
 """Which examples share a batch, and how they are put into tensors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
+from data.columns import Lists, Numbers, pieces
+from data.permutation import permuted
+
 Batch = dict[str, Any]
+Lengths = Callable[[np.ndarray], np.ndarray]
 
 
 class LengthGroupedBatches(Sampler[list[int]]):
     """Batches of examples of about the same length, in an order that depends on seed and epoch alone.
 
-    The examples are shuffled, sorted by length within pools of `pool` batches, cut into batches, and
-    the batches shuffled again. Under several ranks each takes its share of the same list; what does
-    not divide by their number is left for another epoch.
+    The examples are shuffled, parted into pools of `pool` batches, sorted by length within a pool, cut into
+    batches, and the batches of a pool shuffled again: no more than a pool is ever held. Under several ranks
+    each takes its share of the same batches; what does not divide by their number is left for another epoch.
 
     Args:
-        lengths: tokens of each example.
+        lengths: gives the tokens of rows.
+        rows: how many there are.
         batch_size: examples a batch.
         seed: of the order.
         rank, world_size: which share to give.
@@ -30,70 +35,96 @@ class LengthGroupedBatches(Sampler[list[int]]):
     """
 
     def __init__(
-        self, lengths: np.ndarray, batch_size: int, seed: int, rank: int = 0, world_size: int = 1, pool: int = 50
+        self,
+        lengths: Lengths,
+        rows: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        pool: int = 50,
     ):
-        self.lengths, self.batch_size, self.seed, self.pool = lengths, batch_size, seed, pool
+        self.lengths, self.rows, self.batch_size, self.seed, self.pool = lengths, rows, batch_size, seed, pool
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.skip = 0
 
     def __len__(self) -> int:
-        return -(-len(self.lengths) // self.batch_size) // self.world_size
+        return -(-self.rows // self.batch_size) // self.world_size
 
     def __iter__(self) -> Iterator[list[int]]:
         """The batches of this epoch, less the `skip` first ones, which an interrupted run has had."""
-        mine = self._batches()[self.rank :: self.world_size][: len(self)]
+        mine = islice(self._batches(self.epoch), self.rank, len(self) * self.world_size, self.world_size)
         skip, self.skip = self.skip, 0
         self.epoch += 1
-        yield from mine[skip:]
+        yield from islice(mine, skip, None)
 
-    def _batches(self) -> list[list[int]]:
-        random = np.random.default_rng((self.seed, self.epoch))
-        order = random.permutation(len(self.lengths))
-        size = self.batch_size * self.pool
-        pools = (order[start : start + size] for start in range(0, len(order), size))
-        order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
-        batches = [order[start : start + self.batch_size].tolist() for start in range(0, len(order), self.batch_size)]
-        return [batches[number] for number in random.permutation(len(batches))]
+    def _batches(self, epoch: int) -> Iterator[list[int]]:
+        random = np.random.default_rng((self.seed, epoch))
+        for positions in pieces(self.rows, self.batch_size * self.pool):
+            pool = permuted(positions, self.rows, (self.seed, epoch))
+            pool = pool[np.argsort(self.lengths(pool), kind="stable")]
+            starts = range(0, len(pool), self.batch_size)
+            batches = [pool[start : start + self.batch_size].tolist() for start in starts]
+            yield from (batches[number] for number in random.permutation(len(batches)))
 
 
 class EncodedExamples(TorchDataset):
     """Examples with their encodings by every tokenizer in use, fetched a batch at a time.
 
     Args:
-        rows: with `id` and `label`.
-        encodings: tokenizer fingerprint -> table of that tokenizer's columns, in the order of `rows`.
+        encodings: tokenizer fingerprint -> table of that tokenizer's columns, with `id`, `label` and `length`;
+            all tables have the same rows in the same order.
         padding: tokenizer fingerprint -> id of its padding token.
+
+    Attributes:
+        extras: what else belongs into a batch: name -> function of the batch so far.
     """
 
-    def __init__(self, rows: Dataset, encodings: Mapping[str, Dataset], padding: Mapping[str, int]):
-        self.rows = rows.select_columns(["id", "label"])
-        self.encodings = dict(encodings)
+    def __init__(self, encodings: Mapping[str, Dataset], padding: Mapping[str, int]):
+        any_table = next(iter(encodings.values()))
+        self.ids, self.labels = Numbers(any_table, "id"), Numbers(any_table, "label")
+        self._lengths = {key: Numbers(table, "length") for key, table in encodings.items()}
+        self.tokens = {
+            key: {name: Lists(table, name) for name in table.column_names if name not in ("id", "label", "length")}
+            for key, table in encodings.items()
+        }
         self.padding = dict(padding)
+        self.extras: dict[str, Callable[[Batch], Any]] = {}
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.ids)
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        rows = self.rows[list(indices)]
-        return {
-            "id": torch.tensor(rows["id"]),
-            "labels": torch.tensor(rows["label"]),
-            "encodings": {key: pad(table[list(indices)], self.padding[key]) for key, table in self.encodings.items()},
-        }
+    def lengths(self, rows: Sequence[int] | np.ndarray, tokenizer: str | None = None) -> np.ndarray:
+        """Tokens of rows by one tokenizer; by that which makes most of them where none is named."""
+        if tokenizer is not None:
+            return self._lengths[tokenizer][rows]
+        return np.max([numbers[rows] for numbers in self._lengths.values()], axis=0)
+
+    def __getitems__(self, rows: Sequence[int]) -> Batch:
+        encodings = {key: self._encoding(key, rows) for key in self.tokens}
+        numbers = {"id": self.ids[rows], "labels": self.labels[rows]}
+        batch: Batch = {name: torch.from_numpy(values) for name, values in numbers.items()} | {"encodings": encodings}
+        for name, extra in self.extras.items():
+            batch[name] = extra(batch)
+        return batch
+
+    def _encoding(self, key: str, rows: Sequence[int]) -> dict[str, Tensor]:
+        return pad({name: lists[rows] for name, lists in self.tokens[key].items()}, self.padding[key])
 
 
-def pad(columns: Mapping[str, list[Any]], padding_id: int) -> dict[str, Tensor]:
+def pad(columns: Mapping[str, Sequence[np.ndarray]], padding_id: int) -> dict[str, Tensor]:
     """Token columns as `[B, S]` tensors, S the longest row's length, with their `attention_mask`."""
-    lengths = torch.tensor([len(ids) for ids in columns["input_ids"]])
+    lengths = np.array([len(row) for row in columns["input_ids"]])
+    mask = np.arange(lengths.max()) < lengths[:, None]
     tensors = {
-        name: _padded(values, padding_id if name == "input_ids" else 0)
-        for name, values in columns.items()
-        if name != "length"
+        name: torch.from_numpy(_padded(rows, mask, padding_id if name == "input_ids" else 0))
+        for name, rows in columns.items()
     }
-    positions = torch.arange(tensors["input_ids"].shape[1])
-    return tensors | {"attention_mask": (positions < lengths[:, None]).long()}
+    return tensors | {"attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
 
-def _padded(values: list[list[int]], padding: int) -> Tensor:
-    return pad_sequence([torch.tensor(row) for row in values], batch_first=True, padding_value=padding)
+def _padded(rows: Sequence[np.ndarray], mask: np.ndarray, padding: int) -> np.ndarray:
+    padded = np.full(mask.shape, padding, dtype=np.int64)
+    padded[mask] = np.concatenate(rows)
+    return padded

@@ -1,13 +1,14 @@
 """From a source's splits to the examples of a run: checked, numbered, split, labels as class indices."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, Value, concatenate_datasets
+from datasets import Dataset, Features, Value, concatenate_datasets
 
 from potstill import fingerprint
 from potstill.errors import UserError
@@ -21,7 +22,7 @@ TEXTS = ("text", "text_pair")
 
 @dataclass(frozen=True)
 class Examples:
-    """The examples of a run, with columns `id`, `text`, (`text_pair`), `label`, `where`.
+    """The examples of a run, with columns `id`, `loose_id`, `text`, (`text_pair`), `label`, `where`.
 
     Args:
         train: the labelled training rows.
@@ -107,22 +108,18 @@ def _texts(rows: Dataset) -> list[str]:
     return [column for column in TEXTS if column in rows.column_names]
 
 
-def _contents(rows: Dataset, normalise: Callable[[str], str]) -> Iterator[str]:
-    """The text of each row, two texts joined by a character that no text contains."""
-    columns = _texts(rows)
-    for batch in rows.select_columns(columns).iter(batch_size=1000):
-        for texts in zip(*(batch[column] for column in columns), strict=True):
-            yield "\0".join(map(normalise, texts))
+def _column(rows: Dataset, name: str) -> pa.ChunkedArray:
+    return rows.with_format("arrow")[name][:]
 
 
-def _hashes(rows: Dataset, normalise: Callable[[str], str] = str) -> np.ndarray:
-    return np.fromiter((fingerprint.of_text(text) for text in _contents(rows, normalise)), np.int64, len(rows))
+def _numbers(rows: Dataset, name: str) -> np.ndarray:
+    return _column(rows, name).to_numpy()
 
 
 def _without_empty(name: str, rows: Dataset) -> Dataset:
     keep = np.ones(len(rows), dtype=bool)
     for column in _texts(rows):
-        lengths = pc.utf8_length(pc.utf8_trim_whitespace(rows.with_format("arrow")[column][:]))
+        lengths = pc.utf8_length(pc.utf8_trim_whitespace(_column(rows, column)))
         keep &= lengths.to_numpy(zero_copy_only=False) > 0
     if keep.all():
         return rows
@@ -134,7 +131,7 @@ def _without_empty(name: str, rows: Dataset) -> Dataset:
 
 
 def _distinct(rows: Dataset, notes: list[str]) -> Dataset:
-    _, first = np.unique(_hashes(rows), return_index=True)
+    _, first = np.unique(_numbers(rows, "id"), return_index=True)
     notes.append(f"{len(rows) - len(first)} training rows that repeat an earlier text are left out")
     return rows.select(np.sort(first))
 
@@ -156,10 +153,9 @@ def _cut_missing(splits: dict[str, Dataset], split: Split, notes: list[str]) -> 
 
 
 def _group_hashes(rows: Dataset) -> np.ndarray:
-    groups = rows.with_format("arrow")["group"][:]
+    groups, own = _column(rows, "group"), _numbers(rows, "id")
     if groups.null_count == len(rows):
-        return _hashes(rows)
-    own = _hashes(rows)
+        return own
     hashes = (fingerprint.of_text(group) if group else own[row] for row, group in enumerate(groups.to_pylist()))
     return np.fromiter(hashes, np.int64, len(rows))
 
@@ -176,7 +172,7 @@ def _take_labels_away(splits: dict[str, Dataset], count: int, notes: list[str]) 
     if count >= rows:
         return splits
     keep = np.zeros(rows, dtype=bool)
-    keep[np.argsort(_hashes(splits["train"]), kind="stable")[:count]] = True
+    keep[np.argsort(_numbers(splits["train"], "id"), kind="stable")[:count]] = True
     notes.append(f"{keep.sum()} of {rows} labelled training rows keep their label")
     return _move(splits, keep)
 
@@ -194,7 +190,7 @@ def _move(splits: dict[str, Dataset], keep: np.ndarray) -> dict[str, Dataset]:
 
 def rows_without_label(rows: Dataset) -> np.ndarray:
     """Which rows have no label, as an array of bool."""
-    return pc.is_null(rows.with_format("arrow")["label"][:]).to_numpy(zero_copy_only=False)
+    return pc.is_null(_column(rows, "label")).to_numpy(zero_copy_only=False)
 
 
 def _label_names(train: Dataset, labels: Sequence[str] | None) -> tuple[str, ...]:
@@ -210,17 +206,23 @@ def _label_names(train: Dataset, labels: Sequence[str] | None) -> tuple[str, ...
 
 
 def _encode(name: str, rows: Dataset, labels: tuple[str, ...]) -> Dataset:
-    """Rows with an id and the index of their label, -100 in the transfer set."""
-    texts = rows.column_names
-    index = {label: number for number, label in enumerate(labels)}
-    if name == "unlabelled":
-        encoded = np.full(len(rows), IGNORED, dtype=np.int64)
-    else:
-        encoded = np.fromiter((index.get(str(label), IGNORED) for label in rows["label"]), np.int64, len(rows))
-        _refuse_unknown(name, rows, encoded, labels)
-    rows = rows.select_columns([column for column in texts if column in (*TEXTS, "where")])
-    rows = rows.add_column("id", _hashes(rows), feature=Value("int64"))
-    return rows.add_column("label", encoded, feature=Value("int64"))
+    """Rows with the index of their label, -100 in the transfer set; written to disk, in the order in which they are."""
+    index = {} if name == "unlabelled" else {label: number for number, label in enumerate(labels)}
+    kept = {column: rows.features[column] for column in (*_texts(rows), "where", "id", "loose_id")}
+
+    def encode(batch: Mapping[str, list[Any]]) -> dict[str, list[int]]:
+        return {"label": [index.get(str(label), IGNORED) for label in batch["label"]]}
+
+    encoded = rows.map(
+        encode,
+        batched=True,
+        remove_columns=["label", "group"],
+        features=Features(kept | {"label": Value("int64")}),
+        new_fingerprint=fingerprint.of_value([rows._fingerprint, name, labels]),
+    )
+    if name != "unlabelled":
+        _refuse_unknown(name, rows, _numbers(encoded, "label"), labels)
+    return encoded
 
 
 def _refuse_unknown(name: str, rows: Dataset, encoded: np.ndarray, labels: tuple[str, ...]) -> None:
@@ -235,24 +237,20 @@ def _refuse_unknown(name: str, rows: Dataset, encoded: np.ndarray, labels: tuple
 
 
 def _warn_of_unseen_classes(examples: Examples) -> None:
-    counts = Counter(examples.train["label"])
-    unseen = [label for number, label in enumerate(examples.labels) if not counts[number]]
+    seen = set(np.unique(_numbers(examples.train, "label")).tolist())
+    unseen = [label for number, label in enumerate(examples.labels) if number not in seen]
     if unseen:
         log.warning("%d classes have no training row: %s", len(unseen), ", ".join(unseen))
 
 
 def _warn_of_recurring_tests(examples: Examples) -> None:
     """Compared without case and white space, as a copied text often differs in them alone."""
-
-    def normalised(text: str) -> str:
-        return " ".join(text.casefold().split())
-
-    test = _hashes(examples.test, normalised)
+    test = _numbers(examples.test, "loose_id")
     for name in ("train", "unlabelled"):
-        recurring = np.isin(test, _hashes(getattr(examples, name), normalised)).sum()
+        recurring = np.isin(test, _numbers(getattr(examples, name), "loose_id")).sum()
         if recurring:
             log.warning("%d of %d test rows recur in the %s rows: the test score flatters", recurring, len(test), name)
 
 
-def _content(rows: Dataset) -> list[int]:
-    return [*rows["id"], *rows["label"]]
+def _content(rows: Dataset) -> str:
+    return fingerprint.of_arrays(_numbers(rows, name) for name in ("id", "label"))

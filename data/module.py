@@ -9,6 +9,7 @@ from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from transformers import PreTrainedTokenizerFast
 
 from data.batches import Batch, EncodedExamples, LengthGroupedBatches
+from data.columns import pieces
 from data.tokenization import tokenize
 from potstill import fingerprint
 
@@ -53,13 +54,15 @@ class Batches(pl.LightningDataModule):
         """The rows as every tokenizer cuts them."""
         tables = {key: tokenize(rows, tokenizer, self.max_length) for key, tokenizer in self.tokenizers.items()}
         padding = {key: int(tokenizer.pad_token_id or 0) for key, tokenizer in self.tokenizers.items()}
-        return EncodedExamples(rows, tables, padding)
+        return EncodedExamples(tables, padding)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches, grouped by length; every rank its share."""
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        self.order = LengthGroupedBatches(self._lengths(), self.batch_size, self.seed, rank, world_size)
+        self.order = LengthGroupedBatches(
+            self.train.lengths, len(self.train), self.batch_size, self.seed, rank, world_size
+        )
         self.order.epoch, self.order.skip = self._progress["epoch"], self._progress["batch"]
         return self._loader(self.train, self.order)
 
@@ -75,11 +78,11 @@ class Batches(pl.LightningDataModule):
 
     def longest(self) -> Batch:
         """The training batch that needs the most room: that of the longest rows."""
-        order = np.argsort(self._lengths(), kind="stable")
-        return self.train.__getitems__(order[-self.batch_size :].tolist())
-
-    def _lengths(self) -> np.ndarray:
-        return np.max([table["length"] for table in self.train.encodings.values()], axis=0)
+        longest = np.empty(0, np.int64)
+        for rows in pieces(len(self.train)):
+            rows = np.concatenate([longest, rows])
+            longest = rows[np.argsort(self.train.lengths(rows), kind="stable")[-self.batch_size :]]
+        return self.train.__getitems__(longest.tolist())
 
     def state_dict(self) -> dict[str, Any]:
         """How many epochs are done, and how many batches of the one under way."""

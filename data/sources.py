@@ -3,6 +3,7 @@
 Every source gives the same columns, whatever its own are called:
 
 - `text`, and `text_pair` where there are two texts;
+- `id` and `loose_id`: hashes of the text, the latter of what is left of it without case and white space;
 - `label`: the label as text, or None where there is none;
 - `group`: what must stay on one side of a split, or None;
 - `where`: file and line, so that bad data can be named.
@@ -56,9 +57,10 @@ class Columns:
     def features(self) -> Features:
         """The columns that a source gives."""
         texts = ["text", "text_pair"][: len(self.texts)]
-        return Features({name: Value("string") for name in (*texts, "label", "group", "where")})
+        numbers = {name: Value("int64") for name in ("id", "loose_id")}
+        return Features({name: Value("string") for name in (*texts, "label", "group", "where")} | numbers)
 
-    def pick(self, where: str, row: Mapping[str, Any], labelled: bool) -> dict[str, str | None]:
+    def pick(self, where: str, row: Mapping[str, Any], labelled: bool) -> dict[str, str | int | None]:
         """The row under the common names.
 
         Raises:
@@ -67,7 +69,8 @@ class Columns:
         texts = dict(zip(("text", "text_pair"), (self.value(where, row, c) or "" for c in self.texts), strict=False))
         label = self.value(where, row, self.label) if self.label and labelled else None
         group = self.value(where, row, self.group) if self.group else None
-        return texts | {"label": label or None, "group": group, "where": where}
+        ids = {"id": id_of(texts.values()), "loose_id": id_of(map(_loosened, texts.values()))}
+        return texts | {"label": label or None, "group": group, "where": where} | ids
 
     @staticmethod
     def value(where: str, row: Mapping[str, Any], column: str) -> str | None:
@@ -170,7 +173,7 @@ class Hub(Source):
         label = columns.label or ""
         names = getattr(rows.features.get(label), "names", None)
 
-        def pick(row: Mapping[str, Any], number: int) -> dict[str, str | None]:
+        def pick(row: Mapping[str, Any], number: int) -> dict[str, str | int | None]:
             where = f"{self.path}/{name}: row {number + 1}"
             if names and row[label] is not None:
                 row = {**row, label: names[row[label]] if row[label] >= 0 else None}
@@ -179,10 +182,19 @@ class Hub(Source):
         return rows.map(pick, with_indices=True, remove_columns=rows.column_names, features=columns.features)
 
 
+def id_of(texts: Iterable[str]) -> int:
+    """A hash of a text or a pair of texts, which are joined by a character that no text contains."""
+    return fingerprint.of_text("\0".join(texts))
+
+
+def _loosened(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
 def _read_file(path: Path, columns: Columns, drop: Mapping[str, str], labelled: bool, cache: Path) -> Dataset:
     """The file as a table in the cache, read again only when its name, size or time has changed."""
 
-    def rows() -> Iterator[dict[str, str | None]]:
+    def rows() -> Iterator[dict[str, str | int | None]]:
         for where, row in read_rows(path):
             if not any(columns.value(where, row, column) == str(value) for column, value in drop.items()):
                 yield columns.pick(where, row, labelled)

@@ -1,9 +1,11 @@
 """Texts as token ids, once per tokenizer, kept on disk."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
@@ -11,11 +13,22 @@ from potstill import fingerprint
 
 log = logging.getLogger(__name__)
 
+KEPT = ("id", "label")
+
+
+def sample_lengths(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int, count: int = 1000) -> np.ndarray:
+    """Tokens of at most `count` of the rows, evenly spread."""
+    some = rows.select(np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)))
+    texts = [some[name][:] for name in ("text", "text_pair") if name in some.column_names]
+    encoded = tokenizer(*texts, truncation=True, max_length=max_length)
+    return np.array([len(ids) for ids in encoded["input_ids"]])
+
 
 def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Dataset:
     """The token ids of each row, not padded, cut at `max_length`; no mask, since every position is real.
 
-    Columns are what the tokenizer's model reads (`input_ids`, perhaps `token_type_ids`) and `length`.
+    Columns are `id` and `label`, what the tokenizer's model reads (`input_ids`, perhaps `token_type_ids`), and
+    `length`.
     """
     pair = "text_pair" in rows.column_names
     names = [name for name in tokenizer.model_input_names if name != "attention_mask"]
@@ -28,10 +41,28 @@ def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int)
             "cut": [bool(encoding.overflowing) for encoding in encoded.encodings],
         }
 
-    key = [rows._fingerprint, fingerprint.of_tokenizer(tokenizer), max_length, names]
-    table = rows.map(encode, batched=True, remove_columns=rows.column_names, new_fingerprint=fingerprint.of_value(key))
-    if cut := sum(table["cut"]):
+    key = [rows._fingerprint, fingerprint.of_tokenizer(tokenizer), max_length, names, KEPT]
+    others = [name for name in rows.column_names if name not in KEPT]
+    table = rows.map(encode, batched=True, remove_columns=others, new_fingerprint=fingerprint.of_value(key))
+    if cut := pc.sum(table.data.column("cut")).as_py():
         log.warning(
             "%d of %d texts are longer than %d tokens and are cut there (data.max_length)", cut, len(rows), max_length
         )
     return table.remove_columns("cut")
+
+
+class TrainingTexts:
+    """The texts of rows, and what a tokenizer makes of them; for whoever needs a vocabulary."""
+
+    def __init__(self, rows: Dataset, max_length: int):
+        self.rows, self.max_length = rows, max_length
+
+    def texts(self) -> Iterator[str]:
+        """All of them, one after the other."""
+        for batch in self.rows.iter(batch_size=1000):
+            yield from (text for column in ("text", "text_pair") for text in batch.get(column, []))
+
+    def ids(self, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+        """Every id that occurs in their encodings, once."""
+        column = tokenize(self.rows, tokenizer, self.max_length).data.column("input_ids")
+        return sorted({number for chunk in column.chunks for number in pc.unique(chunk.values).to_pylist()})

@@ -44,13 +44,13 @@ def evaluate(
         figures[role] = {"score": metrics(logits, labels)[task.metric].item(), **size(network), "latency_ms": {}}
         probabilities[role] = logits.softmax(-1)
     for count in BATCH_SIZES:
-        typical = test.__getitems__(typical_rows(next(iter(test.encodings.values()))["length"], count))
+        typical = test.__getitems__(typical_rows(test.lengths(np.arange(len(test))), count))
         for role, milliseconds in latencies(networks, typical["encodings"], REPEATS[count]).items():
             figures[role]["latency_ms"][str(count)] = milliseconds
     return figures, probabilities
 
 
-def typical_rows(lengths: list[int], count: int) -> list[int]:
+def typical_rows(lengths: np.ndarray, count: int) -> list[int]:
     """The `count` rows in the middle when all are sorted by length."""
     order = np.argsort(lengths, kind="stable")
     start = max(0, (len(order) - count) // 2)

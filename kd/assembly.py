@@ -1,7 +1,8 @@
 """The fits of a run: the teacher's fine-tuning, the distillation, and the baseline."""
 
 import logging
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,18 @@ import torch
 from datasets import Dataset
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
 
 from data.module import Batches
 from kd import teachers
-from kd.distiller import Distiller, Optimisation, required_fields
+from kd.distiller import Distiller, Optimisation
 from kd.fitting import Fitted, fit, resolve_precision
 from kd.objective import Objective
-from kd.plan import Plan, ranks_of
+from kd.plan import Plan, ranks_of, steps_per_epoch
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
+from kd.signals import LiveTeacher, StoredTeacher
+from kd.storing import Storing
 from models.network import Network
 from potstill import fingerprint
 
@@ -59,35 +63,33 @@ class Assembly:
             optimisation = settings.optimisation(fused)
             distiller = self._alone(network, settings.seed, "teacher/", optimisation)
             batches = self._batches(plan.examples.train, [network], settings.seed, settings.batch_size)
-            own = {"max_epochs": settings.epochs, "accumulate_grad_batches": 1}
+            own: dict[str, Any] = {"max_epochs": settings.epochs, "accumulate_grad_batches": 1}
             return self._fit(distiller, batches, folder, only=TEACHERS_SETTINGS, **own).seconds
 
         return teachers.fine_tuned(draft, key, settings, Path(self.config.cache_dir), train)
 
-    def distil(self, teacher: Network | None) -> tuple[Network, Fitted]:
-        """The student after distillation, and what that took."""
+    def distil(self, teacher: Network | None) -> tuple[Network, Fitted, float]:
+        """The student after distillation, what that took, and the seconds that asking the teacher beforehand took."""
         plan, seed = self.plan, self.config.seed
         networks = {name: self._network(name, teacher) for name in plan.drafts}
         specs = {name: network.spec for name, network in networks.items()}
         if exits := plan.scheme.exits(specs):
             networks[STUDENT].add_exits(exits)
-        objective = self._objective(plan.pairs)
-        fields = required_fields(plan.pairs, objective)
+        objective, fields = self._objective(plan.pairs), plan.fields
         for name, network in networks.items():
-            network.record(fields[name])
-        signals = {}
-        if any(pair.teacher == TEACHER for pair in plan.pairs):
-            assert teacher is not None
-            signals[TEACHER] = teachers.LiveTeacher(teacher, fields[TEACHER])
+            network.record(fields.get(name, frozenset()))
+        frozen = {TEACHER: LiveTeacher(teacher, fields[TEACHER])} if teacher and TEACHER in fields else {}
+        signals = {name: StoredTeacher(name, live) for name, live in frozen.items()}
         distiller = Distiller(
             networks, signals, plan.scheme, plan.pairs, objective, plan.task, self._optimisation(), fields, seed
         )
-        rows = plan.examples.transfer if self.config.kd.terms else plan.examples.train
-        readers = [*networks.values(), *([teacher] if teacher and signals else [])]
-        batches = self._batches(rows, readers, seed, self.config.data.batch_size)
+        readers = [*networks.values(), *(live.network for live in frozen.values())]
+        batches = self._batches(plan.rows, readers, seed, self.config.data.batch_size)
+        bar = self.config.trainer.enable_progress_bar
+        storing = Storing(instantiate(self.config.store), frozen, self.config.data.max_length, bar)
         log.info("student: distilling")
-        fitted = self._fit(distiller, batches, self.folder / "distill", max_epochs=plan.epochs)
-        return networks[STUDENT], fitted
+        fitted = self._fit(distiller, batches, self.folder / "distill", [storing], max_epochs=plan.epochs)
+        return networks[STUDENT], fitted, storing.seconds
 
     def baseline(self, teacher: Network | None, updates: int) -> Network:
         """The same student from the same first weights, after as many updates on the labels alone."""
@@ -101,7 +103,7 @@ class Assembly:
             distiller,
             batches,
             self.folder / "baseline",
-            max_epochs=-1,
+            max_epochs=math.ceil(updates / steps_per_epoch(self.config, len(plan.examples.train))),
             max_steps=updates,
             val_check_interval=every,
             check_val_every_n_epoch=None,
@@ -157,11 +159,20 @@ class Assembly:
         return resolve_precision(self.config.trainer.precision, self.config.trainer.accelerator)
 
     def _fit(
-        self, distiller: Distiller, batches: Batches, folder: Path, only: Collection[str] = (), **length: Any
+        self,
+        distiller: Distiller,
+        batches: Batches,
+        folder: Path,
+        callbacks: Sequence[Callback] = (),
+        only: Collection[str] = (),
+        **length: Any,
     ) -> Fitted:
         """Fit with the run's trainer settings, or `only` some of them, and what sets the length."""
         settings: dict[str, Any] = OmegaConf.to_container(self.config.trainer, resolve=True)  # type: ignore[assignment]
         settings = {key: value for key, value in settings.items() if not only or key in only}
+        if "profiler" in settings:
+            settings["profiler"]["dirpath"] = str(folder)
         trainer = instantiate({**settings, "precision": self._precision, "_partial_": True, **length}, _convert_="all")
         distiller.networks.train()
-        return fit(distiller, batches, folder, trainer, self.config.checkpoint_every_n_steps, self.loggers)
+        every = self.config.checkpoint_every_n_steps
+        return fit(distiller, batches, folder, trainer, every, self.loggers, callbacks)

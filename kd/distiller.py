@@ -13,9 +13,9 @@ from transformers import get_scheduler
 
 from data.classification import Classification
 from kd.objective import Objective
-from kd.schemes.base import TEACHER, Pair, Run, Scheme
+from kd.schemes.base import Pair, Run, Scheme
 from models.network import Network
-from models.output import ModelOutput
+from models.output import Fields, ModelOutput
 from potstill.errors import UserError
 
 Batch = Mapping[str, Any]
@@ -66,7 +66,7 @@ class Distiller(pl.LightningModule):
         objective: Objective,
         task: Classification,
         optimisation: Optimisation,
-        fields: Mapping[str, frozenset[str]],
+        fields: Mapping[str, Fields],
         seed: int,
         prefix: str = "",
     ):
@@ -133,11 +133,6 @@ class Distiller(pl.LightningModule):
                     prog_bar=not place and metric == self.task.metric,
                 )
 
-    def on_fit_start(self) -> None:
-        for signal in self.signals.values():
-            if isinstance(signal, nn.Module):
-                signal.to(self.device)
-
     def on_train_start(self) -> None:
         self._started = time.monotonic() - self.seconds
 
@@ -145,6 +140,9 @@ class Distiller(pl.LightningModule):
         """Random numbers that do not depend on the past: a resumed run draws the same ones."""
         key = (self.seed, self.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+
+    def on_train_epoch_end(self) -> None:
+        self.log(f"{self.prefix}train/seconds", time.monotonic() - self._started)
 
     def on_train_end(self) -> None:
         self.seconds = time.monotonic() - self._started
@@ -173,14 +171,3 @@ class Distiller(pl.LightningModule):
             vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
             groups += [{"params": matrices, **options}, {"params": vectors, "weight_decay": 0.0, **options}]
         return [group for group in groups if group["params"]]
-
-
-def required_fields(pairs: list[Pair], objective: Objective) -> dict[str, frozenset[str]]:
-    """What each network has to record so that every term of every pair finds what it reads."""
-    fields: dict[str, frozenset[str]] = {}
-    for pair in pairs:
-        terms = objective.terms[str(pair)].values()  # type: ignore[operator]
-        needed = frozenset[str]().union(*(term.requires for term in terms))
-        for name in (pair.learner, pair.teacher or TEACHER):
-            fields[name] = fields.get(name, frozenset()) | needed
-    return {name: needed - {"logits"} for name, needed in fields.items()}

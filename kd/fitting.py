@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,21 +30,29 @@ class Fitted:
 
 
 class LastState(Callback):
-    """Keeps the state from which an interrupted fit goes on: every so many updates and after each epoch.
+    """Keeps the state from which an interrupted fit goes on: every so many updates, wherever in an epoch that is.
 
-    Written beside the former state first, so that an interruption leaves that whole.
+    Written beside the former state first, so that an interruption leaves that whole. Where the end of an epoch
+    is the place, the state is that after validation.
     """
 
     def __init__(self, path: Path, every_n_steps: int):
         self.path, self.every_n_steps = path, every_n_steps
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        batch = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        if batch % (self.every_n_steps * trainer.accumulate_grad_batches) == 0 and batch < trainer.num_training_batches:
+        if self._is_due(trainer) and not self._epoch_is_over(trainer):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._save(trainer)
+        if self._is_due(trainer) and self._epoch_is_over(trainer):
+            self._save(trainer)
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        return batches % (self.every_n_steps * trainer.accumulate_grad_batches) == 0
+
+    def _epoch_is_over(self, trainer: pl.Trainer) -> bool:
+        return trainer.fit_loop.epoch_loop.batch_progress.current.ready >= trainer.num_training_batches
 
     def _save(self, trainer: pl.Trainer) -> None:
         beside = self.path.with_suffix(".unfinished")
@@ -73,6 +81,7 @@ def fit(
     make_trainer: Callable[..., pl.Trainer],
     checkpoint_every_n_steps: int,
     loggers: list[Any],
+    callbacks: Sequence[Callback] = (),
 ) -> Fitted:
     """Train, and leave the distiller with the weights that did best in validation.
 
@@ -84,12 +93,13 @@ def fit(
         make_trainer: Lightning's Trainer with the settings of the run and the length of this fit.
         checkpoint_every_n_steps: how often the state is kept inside an epoch.
         loggers: where losses and scores go.
+        callbacks: what else happens on the way.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / DONE).exists():
         distiller.dry_run(batches.longest())
         trainer = make_trainer(  # the batches part themselves among ranks, and every rank validates on all rows
-            callbacks=_callbacks(distiller.monitor, folder, checkpoint_every_n_steps, bool(loggers)),
+            callbacks=[*callbacks, *_callbacks(distiller.monitor, folder, checkpoint_every_n_steps, bool(loggers))],
             logger=loggers,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kd.knowledge.base import Knowledge
 from kd.schemes.base import Lesson, Pair
+from models.output import Fields
 from potstill.errors import UserError
 
 Terms = dict[str, Knowledge]
@@ -33,6 +34,19 @@ def fitting_terms(pair: Pair, make_terms: Callable[[], Terms]) -> tuple[Terms, l
     if notes and not terms:
         raise UserError("kd: no term can work: " + "; ".join(notes))
     return terms, notes
+
+
+def required_fields(pairs: list[Pair], terms: Mapping[str, Terms]) -> dict[str, Fields]:
+    """What each network has to give so that every term of every pair finds what it reads, by the network's name."""
+    fields: dict[str, Fields] = {}
+    for pair in pairs:
+        if pair.teacher is None or pair.teacher_spec is None:
+            continue
+        for term in terms[str(pair)].values():
+            learners, teachers = term.requires(pair.learner_spec, pair.teacher_spec)
+            for name, some in ((pair.network or pair.learner, learners), (pair.teacher, teachers)):
+                fields[name] = fields.get(name, frozenset()) | some
+    return fields
 
 
 class Objective(nn.Module):

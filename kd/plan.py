@@ -3,21 +3,26 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from datasets import Dataset
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from data.classification import Classification
 from data.examples import Examples, prepare
 from data.sources import Columns
+from data.tokenization import TrainingTexts, sample_lengths
 from kd.checks import check_lengths, check_values
-from kd.objective import Terms, fitting_terms
+from kd.objective import Terms, fitting_terms, required_fields
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
+from kd.store.estimate import bytes_needed, in_words
+from kd.store.store import Settings
 from kd.teachers import check_labels, has_trained_head
 from models.blueprint import Blueprint, Draft
+from models.output import Fields
 from potstill.errors import UserError
 
 
@@ -35,6 +40,8 @@ class Plan:
         pairs: the scheme's pairs.
         terms: knowledge terms of each pair, by the pair's name; not connected yet.
         steps_per_epoch, epochs: length of the distillation.
+        store: how teacher outputs are kept.
+        max_length: tokens at which a text is cut.
         notes: decisions that the user should see.
     """
 
@@ -48,7 +55,19 @@ class Plan:
     terms: Mapping[str, Terms]
     steps_per_epoch: int
     epochs: int
+    store: Settings
+    max_length: int
     notes: list[str]
+
+    @cached_property
+    def fields(self) -> dict[str, Fields]:
+        """What each network, the teacher among them, has to give, by its name."""
+        return required_fields(self.pairs, self.terms)
+
+    @property
+    def rows(self) -> Dataset:
+        """What the student is trained on."""
+        return self.examples.transfer if any(self.terms.values()) else self.examples.train
 
     @property
     def labels_alone(self) -> bool:
@@ -74,8 +93,21 @@ class Plan:
             lines += [f"{name:9} {draft.spec}; {draft.origin}"]
         for pair in self.pairs:
             lines += [f"pair      {pair.learner} <- {pair.teacher or 'labels'}: {self._terms_of(pair)}"]
+        lines += [f"store     {self._stored()}"]
         lines += [f"training  {self.epochs} epochs of {steps:,} steps: {self.epochs * steps:,} steps"]
         return lines + [f"note      {note}" for note in self.notes]
+
+    def _stored(self) -> str:
+        if self.teacher is None or TEACHER not in self.fields:
+            return "nothing: there is no frozen teacher"
+        if not self.store.budget:
+            return "nothing: the teacher runs in every step"
+        fields, rows = self.fields[TEACHER], len(self.rows)
+        some = sample_lengths(self.rows, self.teacher.tokenizer, self.max_length)
+        need = bytes_needed(fields, self.teacher.spec, some, self.store.dtype) / len(some) * rows
+        what = f"{', '.join(map(str, sorted(fields)))} of {rows:,} rows, about {in_words(need)} in {self.store.dtype}"
+        over = need > self.store.budget * 1e9
+        return what + (f"; more than store.budget={self.store.budget:g} GB: nothing is stored" if over else "")
 
     def _terms_of(self, pair: Pair) -> str:
         if pair.teacher_spec is None:
@@ -107,7 +139,22 @@ def make_plan(config: DictConfig) -> Plan:
     if config.baseline and isinstance(scheme, Alone):
         notes.append("the student learns from labels alone: it is its own baseline")
     steps = steps_per_epoch(config, len(examples.transfer if config.kd.terms else examples.train))
-    return Plan(examples, task, teacher, tuned, drafts, scheme, pairs, terms, steps, config.trainer.max_epochs, notes)
+    store, epochs = instantiate(config.store), config.trainer.max_epochs
+    return Plan(
+        examples,
+        task,
+        teacher,
+        tuned,
+        drafts,
+        scheme,
+        pairs,
+        terms,
+        steps,
+        epochs,
+        store,
+        config.data.max_length,
+        notes,
+    )
 
 
 def read_examples(config: DictConfig) -> Examples:
@@ -161,7 +208,7 @@ def draft_teacher(config: DictConfig, examples: Examples) -> tuple[Draft | None,
     if config.teacher.model is None:
         return None, False
     blueprint: Blueprint = instantiate(config.teacher.model, _convert_="all")
-    draft = blueprint.draft(examples.labels, None, lambda: [])
+    draft = blueprint.draft(examples.labels)
     original = blueprint.config(draft.tokenizer, None)
     tuned = has_trained_head(original)
     if tuned:
@@ -175,9 +222,5 @@ def draft_learners(config: DictConfig, scheme: Scheme, examples: Examples, teach
     """Everything that trains, without weights."""
     student: Blueprint = instantiate(config.student, _convert_="all")
     blueprints = {STUDENT: student} | {name: peer or student for name, peer in scheme.peers().items()}
-
-    def texts() -> Any:
-        for batch in examples.transfer.iter(batch_size=1000):
-            yield from (text for column in ("text", "text_pair") for text in batch.get(column, []))
-
-    return {name: blueprint.draft(examples.labels, teacher, texts) for name, blueprint in blueprints.items()}
+    corpus = TrainingTexts(examples.transfer, config.data.max_length)
+    return {name: blueprint.draft(examples.labels, teacher, corpus) for name, blueprint in blueprints.items()}

@@ -1,25 +1,22 @@
-"""Teachers: fine-tuned on demand, found again by fingerprint, and what they say of a batch."""
+"""Teachers: fine-tuned on demand, found again by fingerprint."""
 
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock
-from torch import nn
 from transformers import PretrainedConfig
 
 from kd import ranks
 from kd.distiller import Optimisation
 from models.blueprint import Draft
 from models.network import Network
-from models.output import ModelOutput
 from models.sources import Folder
 from models.transformer import Pretrained
 from potstill import fingerprint
@@ -57,19 +54,6 @@ class FineTuning:
         """How the weights move."""
         adamw = partial(torch.optim.AdamW, lr=self.learning_rate, weight_decay=self.weight_decay, fused=fused)
         return Optimisation(adamw, "linear", self.warmup, {})
-
-
-class LiveTeacher(nn.Module):
-    """A frozen network that is asked anew for each batch: always in evaluation mode, never with gradient."""
-
-    def __init__(self, network: Network, fields: frozenset[str]):
-        super().__init__()
-        self.network, self.fields = network.eval().requires_grad_(False), fields
-        network.record(fields)
-
-    def forward(self, batch: Mapping[str, Any]) -> ModelOutput:
-        with torch.no_grad():
-            return self.network(batch["encodings"], self.fields)
 
 
 def has_trained_head(config: PretrainedConfig) -> bool:

@@ -1,12 +1,27 @@
 """Attention that hands out its scores before softmax, for models that use transformers' AttentionInterface."""
 
+import re
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Any
+
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-from models.output import AttentionRecord
-
 RECORDING = "recording"
+LAYER = re.compile(r"\.layers?\.(\d+)\.")
+
+
+@dataclass
+class AttentionRecord:
+    """One layer's self-attention, under the names of `ModelOutput`."""
+
+    attention_scores: Tensor
+    queries: Tensor
+    keys: Tensor
+    values: Tensor
 
 
 def recording_attention(
@@ -17,13 +32,18 @@ def recording_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: object,
-) -> tuple[Tensor, AttentionRecord]:
+    **options: Any,
+) -> tuple[Tensor, AttentionRecord | None]:
     """Scaled dot-product attention over `[B, heads, S, D]` that also returns what it computed on the way.
 
     Where transformers' own implementations return probabilities after dropout, or nothing, this one
-    returns an `AttentionRecord`, which `output_attentions=True` collects layer by layer.
+    returns an `AttentionRecord`, which `output_attentions=True` collects layer by layer. In layers
+    that nobody reads it is SDPA and returns none.
     """
+    if not getattr(module, "records_attention", True):
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
+        )
     groups = getattr(module, "num_key_value_groups", 1)  # queries that share a key
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     scale = query.size(-1) ** -0.5 if scaling is None else scaling
@@ -43,9 +63,12 @@ def can_record(model: nn.Module) -> bool:
     return bool(getattr(model, "_supports_attention_backend", False))
 
 
-def record_attention(model: PreTrainedModel, record: bool = True) -> None:
-    """Make every self-attention of the model return its record, which is slower than SDPA; or no longer."""
-    if record:
+def record_attention(model: PreTrainedModel, layers: Set[int]) -> None:
+    """Make the self-attention of these layers, counted from 1, return its record; all others run SDPA."""
+    if layers:
         model.set_attn_implementation(RECORDING)
+        for name, module in model.named_modules():
+            if found := LAYER.search(f"{name}."):
+                module.records_attention = int(found[1]) + 1 in layers
     elif model.config._attn_implementation == RECORDING:
         model.set_attn_implementation("sdpa")

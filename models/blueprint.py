@@ -1,11 +1,12 @@
 """From a config to a network, in two steps: first everything but the weights, then the weights."""
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -13,13 +14,37 @@ from transformers import AutoModelForSequenceClassification, PretrainedConfig, P
 from models.attention import can_record
 from models.embeddings import from_other_tokenizer, narrowed, word_vectors
 from models.network import Network, parameter_count
-from models.output import Spec
+from models.output import ATTENTION, STATES, Spec
 from models.recurrent import RecurrentConfig
+from models.vocabulary import can_be_cut, cut_vocabulary
 from models.words import word_tokenizer
 from potstill import fingerprint
 from potstill.errors import UserError
 
-Texts = Callable[[], Iterable[str]]
+log = logging.getLogger(__name__)
+
+
+class Corpus(Protocol):
+    """The training texts."""
+
+    def texts(self) -> Iterable[str]:
+        """All of them."""
+
+    def ids(self, tokenizer: PreTrainedTokenizerFast) -> Iterable[int]:
+        """Every id that occurs in them, once."""
+
+
+class NoTexts:
+    """A corpus for networks that need none."""
+
+    def texts(self) -> Iterable[str]:
+        return ()
+
+    def ids(self, tokenizer: PreTrainedTokenizerFast) -> Iterable[int]:
+        return ()
+
+
+NO_TEXTS = NoTexts()
 
 
 @dataclass(frozen=True)
@@ -43,7 +68,6 @@ class Draft:
         """What the network will give; its parameters are counted on a model without storage."""
         with torch.device("meta"):
             model = AutoModelForSequenceClassification.from_config(self.config)
-        recordable = {"attentions"} if can_record(model) else set()
         return Spec(
             kind=self.config.model_type,
             widths=widths(self.config),
@@ -51,7 +75,8 @@ class Draft:
             parameters=parameter_count(model),
             classes=int(self.config.num_labels or 0),
             tokenizer=fingerprint.of_tokenizer(self.tokenizer),
-            provides=frozenset({"logits", "hidden_states"} | recordable),
+            segmentation=self.blueprint.segmentation(self),
+            provides=frozenset({"logits"}) | STATES | (ATTENTION if can_record(model) else frozenset()),
         )
 
     @property
@@ -69,22 +94,26 @@ class Blueprint(ABC):
 
     learning_rate: float
 
-    def draft(self, labels: Sequence[str], teacher: Draft | None, texts: Texts) -> Draft:
+    def draft(self, labels: Sequence[str], teacher: Draft | None = None, corpus: Corpus = NO_TEXTS) -> Draft:
         """The network without weights.
 
         Args:
             labels: class names in order.
             teacher: what the network may take its tokenizer, sizes and first weights from.
-            texts: gives the training texts, for a vocabulary.
+            corpus: the training texts, for a vocabulary.
         """
-        tokenizer = self.tokenizer(teacher, texts)
+        tokenizer = self.tokenizer(teacher, corpus)
         config = self.config(tokenizer, teacher)
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
         return Draft(self, tokenizer, config, teacher)
 
+    def segmentation(self, draft: Draft) -> str:
+        """Fingerprint of the tokenizer that cuts the training texts at the same places; mostly its own."""
+        return fingerprint.of_tokenizer(draft.tokenizer)
+
     @abstractmethod
-    def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
+    def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
         """The tokenizer of the network."""
 
     @abstractmethod
@@ -110,7 +139,8 @@ class RecurrentBlueprint(Blueprint):
         num_hidden_layers: bidirectional layers.
         classifier_size: width of the layer before the logits.
         dropout: between layers, on the embeddings and before the logits.
-        vocabulary: `teacher`: the teacher's tokenizer; `words`: words of the training texts.
+        vocabulary: `data`: those pieces of the teacher's tokenizer that the training texts use; `teacher`: all
+            of them; `words`: words of the training texts.
         vocabulary_size: how many words, where they are our own.
         embeddings: where the table starts from: `teacher` (rows of the fine-tuned teacher), `random`,
             or the path of a file of word vectors.
@@ -122,7 +152,7 @@ class RecurrentBlueprint(Blueprint):
     num_hidden_layers: int = 1
     classifier_size: int = 200
     dropout: float = 0.1
-    vocabulary: str = "teacher"
+    vocabulary: str = "data"
     vocabulary_size: int = 20_000
     embeddings: str = "teacher"
     embedding_size: int | None = None
@@ -138,14 +168,24 @@ class RecurrentBlueprint(Blueprint):
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise UserError(f"student.dropout: {self.dropout!r} is not a number from 0 to below 1")
 
-    def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
+    def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
         if self.vocabulary == "words":
-            return word_tokenizer(texts(), self.vocabulary_size)
-        if self.vocabulary != "teacher":
-            raise UserError(f"student.vocabulary: {self.vocabulary!r} is neither 'teacher' nor 'words'")
+            return word_tokenizer(corpus.texts(), self.vocabulary_size)
+        if self.vocabulary not in ("data", "teacher"):
+            raise UserError(f"student.vocabulary: {self.vocabulary!r} is none of data, teacher, words")
         if teacher is None:
             raise UserError("student.vocabulary: there is no teacher to take it from; say student.vocabulary=words")
-        return teacher.tokenizer
+        if self.vocabulary == "data" and not can_be_cut(teacher.tokenizer):
+            log.warning("student.vocabulary=data: the teacher's tokenizer is no WordPiece one and is kept whole")
+            return teacher.tokenizer
+        if self.vocabulary == "teacher":
+            return teacher.tokenizer
+        return cut_vocabulary(teacher.tokenizer, corpus.ids(teacher.tokenizer))
+
+    def segmentation(self, draft: Draft) -> str:
+        if self.vocabulary == "words" or draft.teacher is None:
+            return super().segmentation(draft)
+        return draft.teacher.spec.segmentation
 
     def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
         return self.config_class(
@@ -194,7 +234,10 @@ class RecurrentBlueprint(Blueprint):
         table = torch.as_tensor(teacher.model.get_input_embeddings().weight).detach().cpu()
         if self.vocabulary == "words":
             table = from_other_tokenizer(table, teacher.tokenizer, draft.tokenizer)
-        return narrowed(table[: draft.config.vocab_size], draft.config.embedding_size)
+        else:
+            pieces = draft.tokenizer.convert_ids_to_tokens(list(range(draft.config.vocab_size)))
+            table = table[teacher.tokenizer.convert_tokens_to_ids(pieces)]
+        return narrowed(table, draft.config.embedding_size)
 
 
 def widths(config: PretrainedConfig) -> tuple[int, ...]:

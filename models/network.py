@@ -1,17 +1,20 @@
 """A transformers model with its tokenizer, spoken to in `ModelOutput`."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from models.attention import record_attention
-from models.exits import ExitHeads
-from models.output import ModelOutput, Spec
+from models.attention import AttentionRecord, record_attention
+from models.exits import ExitHeads, mean_of_real
+from models.output import ATTENTION, LOGITS, STATES, Field, Fields, ModelOutput, Spec
+from potstill import fingerprint
 
 Encodings = Mapping[str, Mapping[str, Tensor]]
+
+NO_MATTER = {"_name_or_path", "architectures", "dtype", "transformers_version"}  # of a config, to what a model says
 
 
 class Network(nn.Module):
@@ -41,31 +44,32 @@ class Network(nn.Module):
                     if isinstance(module, nn.Linear):
                         module.reset_parameters()
 
-    def record(self, fields: Set[str]) -> None:
-        """Prepare to give these fields of `ModelOutput`, and no slower ones than these."""
-        record_attention(self.model, "attentions" in fields)
+    def record(self, fields: Fields) -> None:
+        """Prepare to give these tensors of `ModelOutput`, and no slower ones than these."""
+        record_attention(self.model, attention_layers(fields))
 
-    def forward(self, encodings: Encodings, fields: Set[str] = frozenset()) -> ModelOutput:
+    def forward(self, encodings: Encodings, fields: Fields = frozenset()) -> ModelOutput:
         """What the model says of a batch.
 
         Args:
             encodings: token tensors `[B, S]` by tokenizer fingerprint.
-            fields: what to record beside the logits.
+            fields: what to hand out beside the logits; attention only as `record` was told.
         """
-        inputs = encodings[self.spec.tokenizer]
-        output = self.model(
-            **inputs,
-            output_hidden_states="hidden_states" in fields or self.exits is not None,
-            output_attentions="attentions" in fields,
-        )
+        inputs, layers = encodings[self.spec.tokenizer], attention_layers(fields)
+        states = any(key.name in STATES for key in fields) or self.exits is not None
+        output = self.model(**inputs, output_hidden_states=states, output_attentions=bool(layers))
         mask = inputs["attention_mask"].bool()
-        return ModelOutput(
-            logits=output.logits,
-            mask=mask,
-            hidden_states=output.hidden_states if "hidden_states" in fields else None,
-            attentions=output.attentions if "attentions" in fields else None,
-            exits=self.exits(output.hidden_states, mask) if self.exits else (),
-        )
+        records = by_layer(output.attentions, layers, self.spec.layers) if layers else {}
+        tensors = {key: _recorded(key, output.hidden_states, records, mask) for key in fields if key != LOGITS}
+        result = ModelOutput.of({LOGITS: output.logits, **tensors}, mask)
+        result.exits = self.exits(output.hidden_states, mask) if self.exits else ()
+        return result
+
+    def fingerprint(self) -> str:
+        """Name of all that decides what the model says of an encoding: its weights and its config."""
+        config = self.model.config.to_dict()
+        decisive = {key: config[key] for key in config if key not in NO_MATTER}
+        return fingerprint.of_value([fingerprint.of_tensors(self.model.state_dict()), decisive])
 
     def save(self, folder: Path) -> None:
         """Write model and tokenizer for `from_pretrained`, and beside them the exits where there are any."""
@@ -75,6 +79,30 @@ class Network(nn.Module):
         if self.exits:
             weights = {name: tensor.contiguous() for name, tensor in self.exits.state_dict().items()}
             save_file(weights, folder / "exits.safetensors", {"layers": ",".join(map(str, self.exits.layers))})
+
+
+def attention_layers(fields: Fields) -> set[int]:
+    """The layers, counted from 1, whose attention these fields are about."""
+    return {key.layer for key in fields if key.name in ATTENTION and key.layer is not None}
+
+
+def by_layer(records: Sequence[AttentionRecord], asked: Set[int], layers: int) -> dict[int, AttentionRecord]:
+    """Records by layer, counted from 1: of those asked for, or of all where the model cannot tell its layers apart."""
+    numbers = range(1, layers + 1) if len(records) == layers else sorted(asked)
+    return dict(zip(numbers, records, strict=True))
+
+
+def _recorded(key: Field, states: Sequence[Tensor], records: Mapping[int, AttentionRecord], mask: Tensor) -> Tensor:
+    assert key.layer is not None
+    match key.name:
+        case "hidden_states":
+            return states[key.layer]
+        case "mean_states":
+            return mean_of_real(states[key.layer], mask)
+        case "cls_states":
+            return states[key.layer][:, 0]
+        case _:
+            return getattr(records[key.layer], key.name)
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -1,55 +1,106 @@
 """What every model gives, whatever its architecture, and what it would give before it has weights."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
+LAYERWISE = {  # field of ModelOutput -> which of its tensors' dimensions count positions
+    "hidden_states": (1,),
+    "mean_states": (),
+    "cls_states": (),
+    "attention_scores": (2, 3),
+    "queries": (2,),
+    "keys": (2,),
+    "values": (2,),
+}
+STATES = frozenset({"hidden_states", "mean_states", "cls_states"})
+ATTENTION = frozenset({"attention_scores", "queries", "keys", "values"})
 
-@dataclass
-class AttentionRecord:
-    """One layer's self-attention: `scores` `[B, heads, S, S]` before mask and softmax; q, k, v `[B, heads, S, D]`."""
 
-    scores: Tensor
-    query: Tensor
-    key: Tensor
-    value: Tensor
+@dataclass(frozen=True, order=True)
+class Field:
+    """One tensor of a `ModelOutput`: `logits`, or one layer of one of its other fields.
+
+    Args:
+        name: of the field.
+        layer: 0 for the embeddings, l for what layer l gives; attention begins at 1.
+    """
+
+    name: str
+    layer: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.layer is None else f"{self.name}.{self.layer}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Field":
+        """The field that is written so."""
+        name, _, layer = text.partition(".")
+        return cls(name, int(layer) if layer else None)
+
+
+LOGITS = Field("logits")
+Fields = frozenset[Field]
 
 
 @dataclass
 class ModelOutput:
     """What a model says of a batch; nothing is recorded unless somebody requires it.
 
+    All but logits, mask and exits are tensors by layer: 0 the embeddings, l what layer l gives.
+
     Args:
-        logits: `[B, C]`, before softmax.
+        logits: `[B, C]`, or `[B, S, C]`, before softmax.
         mask: `[B, S]` bool, the real positions.
-        hidden_states: layers + 1 of `[B, S, H]`, embeddings first, or None.
-        attentions: one record a layer, or None.
+        hidden_states: `[B, S, H]`.
+        mean_states: `[B, H]`, the hidden states' mean over real positions.
+        cls_states: `[B, H]`, the hidden states of the first position.
+        attention_scores: `[B, heads, S, S]`, before mask and softmax.
+        queries, keys, values: `[B, heads, S, D]`.
         exits: logits of the early exits, shallow to deep.
     """
 
     logits: Tensor
     mask: Tensor
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[AttentionRecord, ...] | None = None
+    hidden_states: Mapping[int, Tensor] = field(default_factory=dict)
+    mean_states: Mapping[int, Tensor] = field(default_factory=dict)
+    cls_states: Mapping[int, Tensor] = field(default_factory=dict)
+    attention_scores: Mapping[int, Tensor] = field(default_factory=dict)
+    queries: Mapping[int, Tensor] = field(default_factory=dict)
+    keys: Mapping[int, Tensor] = field(default_factory=dict)
+    values: Mapping[int, Tensor] = field(default_factory=dict)
     exits: tuple[Tensor, ...] = ()
+
+    def __getitem__(self, key: Field) -> Tensor:
+        value = getattr(self, key.name)
+        return value if key.layer is None else value[key.layer]
+
+    @classmethod
+    def of(cls, tensors: Mapping[Field, Tensor], mask: Tensor) -> Self:
+        """The output made of single tensors; without logits among them they are empty."""
+        layers: dict[str, Any] = {name: {} for name in LAYERWISE}
+        for key, tensor in tensors.items():
+            if key.layer is not None:
+                layers[key.name][key.layer] = tensor
+        return cls(tensors.get(LOGITS, mask.new_empty(0, dtype=torch.float)), mask, **layers)
 
     def detach(self) -> Self:
         """The same values, out of reach of any gradient."""
-        return _mapped(self, Tensor.detach)
+        return self._mapped(Tensor.detach)
 
     def float(self) -> Self:
         """The same values in float32; the mask stays bool."""
-        return _mapped(self, lambda tensor: tensor.float() if tensor.is_floating_point() else tensor)
+        return self._mapped(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor)
 
-    def at_exit(self, number: int, layer: int) -> "ModelOutput":
-        """What the network would give, were it cut after `layer`, where its exit `number` is."""
-        return ModelOutput(
-            logits=self.exits[number],
-            mask=self.mask,
-            hidden_states=None if self.hidden_states is None else self.hidden_states[: layer + 1],
-            attentions=None if self.attentions is None else self.attentions[:layer],
-        )
+    def at_exit(self, number: int) -> Self:
+        """What the network would give, were it cut where its exit `number` is."""
+        return replace(self, logits=self.exits[number], exits=())
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return type(self)(**{part.name: _mapped(getattr(self, part.name), change) for part in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -63,6 +114,7 @@ class Spec:
         parameters: how many.
         classes: C of its logits.
         tokenizer: fingerprint of its tokenizer.
+        segmentation: fingerprint of the tokenizer that cuts the training texts at the same places.
         provides: those fields of `ModelOutput` that it can fill.
     """
 
@@ -72,6 +124,7 @@ class Spec:
     parameters: int
     classes: int
     tokenizer: str
+    segmentation: str
     provides: frozenset[str]
 
     @property
@@ -89,11 +142,19 @@ class Spec:
         return f"{self.kind}, {layers}, width {self.widths[-1]}{heads}, {self.parameters / 1e6:.1f} M parameters"
 
 
-def _mapped(value: Any, change: Any) -> Any:
+def sequence_dimensions(key: Field, dimensions: int) -> tuple[int, ...]:
+    """Which of a recorded tensor's dimensions count positions.
+
+    Args:
+        key: what the tensor is.
+        dimensions: how many it has: logits of two are one a row, of three one a position.
+    """
+    return ((1,) if dimensions > 2 else ()) if key == LOGITS else LAYERWISE[key.name]
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
-    if isinstance(value, tuple):
-        return tuple(_mapped(item, change) for item in value)
-    if isinstance(value, ModelOutput | AttentionRecord):
-        return type(value)(**{field.name: _mapped(getattr(value, field.name), change) for field in fields(value)})
-    return value
+    if isinstance(value, Mapping):
+        return {key: _mapped(item, change) for key, item in value.items()}
+    return tuple(_mapped(item, change) for item in value)

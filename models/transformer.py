@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from models.blueprint import Blueprint, Draft, Texts
+from models.blueprint import NO_TEXTS, Blueprint, Corpus, Draft
 from models.network import Network
 from models.sources import Folder, Source
 from models.words import word_tokenizer
@@ -43,7 +43,7 @@ class Pretrained(Blueprint):
     source: Source
     learning_rate: float = 5e-5
 
-    def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
+    def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
         tokenizer = self._read(AutoTokenizer)
         if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes up where there is none
             raise UserError(f"model {self.source.location()}: no tokenizer there; save the model's beside it")
@@ -100,8 +100,8 @@ class SmallTransformer(Blueprint):
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise UserError(f"student.{size}: {value!r} is not a whole number above 0")
 
-    def tokenizer(self, teacher: Draft | None, texts: Texts) -> PreTrainedTokenizerFast:
-        return teacher.tokenizer if teacher else word_tokenizer(texts(), self.vocabulary_size)
+    def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
+        return teacher.tokenizer if teacher else word_tokenizer(corpus.texts(), self.vocabulary_size)
 
     def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
         config = copy.deepcopy(teacher.config) if teacher else BertConfig(vocab_size=len(tokenizer), hidden_size=256)
@@ -193,5 +193,5 @@ def chosen_layers(state: dict[str, Tensor], layers: Sequence[int]) -> dict[str, 
 def load(folder: Path) -> Network:
     """A network that was saved with `Network.save`, without its exits."""
     blueprint = Pretrained(Folder(str(folder)))
-    config = blueprint.config(blueprint.tokenizer(None, list), None)
-    return Draft(blueprint, blueprint.tokenizer(None, list), config).network()
+    tokenizer = blueprint.tokenizer(None, NO_TEXTS)
+    return Draft(blueprint, tokenizer, blueprint.config(tokenizer, None)).network()

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 DIGITS = 16
@@ -18,6 +21,23 @@ def of_value(value: object) -> str:
 def of_files(paths: Iterable[Path]) -> str:
     """Name of some files' names and content; the order in which they are given does not count."""
     return of_value(sorted((path.name, _digest(path)) for path in paths))
+
+
+def of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Name of some tensors' names, types, shapes and content, wherever they are."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        state.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        state.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return state.hexdigest()[:DIGITS]
+
+
+def of_arrays(arrays: Iterable[np.ndarray]) -> str:
+    """Name of some arrays' numbers, in this order."""
+    state = hashlib.sha256()
+    for array in arrays:
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()[:DIGITS]
 
 
 def of_text(text: str) -> int:

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 import train
-from models.output import AttentionRecord, ModelOutput, Spec
+from models.exits import mean_of_real
+from models.output import ATTENTION, STATES, ModelOutput, Spec
 from models.words import word_tokenizer
 
 ROOT = Path(__file__).parent.parent
@@ -161,7 +162,7 @@ def configure(overrides: list[str]) -> Callable[..., DictConfig]:
     return configure
 
 
-EVERYTHING = frozenset({"logits", "hidden_states", "attentions"})
+EVERYTHING = frozenset({"logits"}) | STATES | ATTENTION
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +177,7 @@ def make_spec() -> Callable[..., Spec]:
         provides: frozenset[str] = EVERYTHING,
         kind: str = "bert",
     ) -> Spec:
-        return Spec(kind, tuple(widths), heads, 0, classes, tokenizer, provides)
+        return Spec(kind, tuple(widths), heads, 0, classes, tokenizer, tokenizer, provides)
 
     return make_spec
 
@@ -193,13 +194,20 @@ def make_output() -> Callable[..., ModelOutput]:
         def tensor(*shape: int) -> torch.Tensor:
             return torch.randn(*shape, generator=draw)
 
-        heads = of.heads or 1
-        records = [
-            AttentionRecord(tensor(rows, heads, tokens, tokens), *(tensor(rows, heads, tokens, 4) for _ in range(3)))
-            for _ in range(of.layers)
-        ]
-        hidden = tuple(tensor(rows, tokens, width) for width in of.widths)
+        heads, layers = of.heads or 1, range(1, of.layers + 1)
+        hidden = {layer: tensor(rows, tokens, width) for layer, width in enumerate(of.widths)}
         mask = torch.arange(tokens) < torch.tensor(lengths or [tokens] * rows)[:, None]
-        return ModelOutput(tensor(rows, of.classes), mask, hidden, tuple(records))
+        return ModelOutput(
+            tensor(rows, of.classes),
+            mask,
+            hidden_states=hidden,
+            mean_states={layer: mean_of_real(states, mask) for layer, states in hidden.items()},
+            cls_states={layer: states[:, 0] for layer, states in hidden.items()},
+            attention_scores={layer: tensor(rows, heads, tokens, tokens) for layer in layers},
+            **{
+                name: {layer: tensor(rows, heads, tokens, 4) for layer in layers}
+                for name in ("queries", "keys", "values")
+            },
+        )
 
     return make_output

@@ -129,11 +129,39 @@ def test_a_teacher_without_head_is_fine_tuned_once(configure, pretrained, tmp_pa
     assert "found fine-tuned" in caplog.text
 
 
+def test_the_teacher_is_asked_once_and_found_in_its_store_by_the_next_run(configure, tmp_path, caplog):
+    reports, logs = [], []
+    for name in ("one", "two"):
+        more = ["baseline=false", "student=bilstm", f"run_dir={tmp_path / name}", f"cache_dir={tmp_path / 'cache'}"]
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            run(configure(*more, "kd=[response,feature]"), [])
+        reports.append(json.loads((tmp_path / name / "report.json").read_text()))
+        logs.append(caplog.text)
+    assert reports[0]["store_seconds"] > 0
+    assert reports[1]["store_seconds"] >= 0
+    assert "store: asking teacher once for hidden_states.4, logits of 144 of 144 rows" in logs[0]
+    assert "all rows found in" not in logs[0]
+    assert "store: teacher: all rows found in" in logs[1]
+    assert "asking teacher" not in logs[1]
+    assert reports[0]["student"]["score"] == reports[1]["student"]["score"]
+    assert_equal_weights(tmp_path / "one", tmp_path / "two")
+
+
+def test_without_store_the_teacher_is_never_asked_beforehand(configure, tmp_path):
+    config = configure("baseline=false", "student=bilstm", "store=off", f"cache_dir={tmp_path / 'cache'}")
+    run(config, [])
+    report = json.loads((Path(config.run_dir) / "report.json").read_text())
+    assert report["store_seconds"] == pytest.approx(0, abs=0.5)
+    assert not (tmp_path / "cache" / "store").exists()
+
+
+@pytest.mark.parametrize(("store", "teachers"), [("off", torch.bfloat16), ("disk", torch.float32)])
 @pytest.mark.parametrize("student", STUDENTS)
-def test_mixed_precision_trains_every_student(student, configure, tmp_path, monkeypatch):
-    """Models run in bfloat16, losses are computed and weights kept in float32."""
-    kd = "kd=[response,feature,relation]"
-    config = configure(f"student={student}", kd, "trainer.precision=bf16-mixed", "logger=[]", "trainer.max_epochs=1")
+def test_mixed_precision_trains_every_student(student, store, teachers, configure, tmp_path, monkeypatch):
+    """Models run in bfloat16, losses are computed, weights kept and stores filled in float32."""
+    more = ["trainer.precision=bf16-mixed", "logger=[]", "trainer.max_epochs=1", f"cache_dir={tmp_path / 'cache'}"]
+    config = configure(f"student={student}", "kd=[response,feature,relation]", f"store={store}", *more)
     assembly = Assembly(config, make_plan(config), tmp_path, [])
     teacher, _ = assembly.teacher()
     seen = set()
@@ -145,12 +173,12 @@ def test_mixed_precision_trains_every_student(student, configure, tmp_path, monk
 
     def watched(self, *args):
         output = forward(self, *args)
-        seen.add(("logits", output.logits.dtype))
+        seen.add(("teacher" if self is teacher else "student", output.logits.dtype))
         return output
 
     monkeypatch.setattr(Network, "forward", watched)
-    student_network, _ = assembly.distil(teacher)
-    assert seen == {("loss", torch.float32), ("logits", torch.bfloat16)}
+    student_network, _, _ = assembly.distil(teacher)
+    assert seen == {("loss", torch.float32), ("student", torch.bfloat16), ("teacher", teachers)}
     assert all(weight.isfinite().all() for weight in student_network.parameters())
     assert all(weight.dtype == torch.float32 for weight in student_network.parameters())
 
@@ -183,7 +211,7 @@ def start(*arguments: str, **options: object) -> subprocess.Popen:
     ("student", "every", "more"),
     [
         ("bilstm", 5, []),  # inside an epoch
-        ("bert_small", 1000, ["student.learning_rate=1e-2"]),  # between two, when the best score is known already
+        ("bert_small", 36, ["student.learning_rate=1e-2"]),  # between two, when the best score is known already
         ("bilstm", 2, ["trainer.accumulate_grad_batches=3"]),
     ],
 )
@@ -204,11 +232,11 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(student, every, more, ove
 
     process = start(*settings, f"hydra.run.dir={killed}")
     checkpoint = killed / "distill" / "last.ckpt"
-    while process.poll() is None and not well_under_way(checkpoint, inside=every < 1000):
+    while process.poll() is None and not well_under_way(checkpoint, inside=every < 36):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    assert well_under_way(checkpoint, inside=every < 1000)
+    assert well_under_way(checkpoint, inside=every < 36)
 
     assert start(f"resume={killed}").wait() == 0
     assert_equal_weights(whole, killed)
@@ -264,6 +292,8 @@ def cli_of(arguments: list[str]) -> tuple[int, str, str]:
         (["scheme=mutual", "+student@scheme.peers.teacher=bilstm"], "error: scheme.peers: 'teacher' cannot be"),
         (["seed=abc"], "error: seed: 'abc' is not a whole number from 0 on"),
         (["teacher.path={path}"], "no model here"),
+        (["store.dtype=float64"], "error: store.dtype: 'float64' is none of float16, bfloat16, float32"),
+        (["store.budget=-1"], "error: store.budget: -1 is not a number of gigabytes from 0 on"),
         (["trainer.max_epochs=two"], "error: trainer.max_epochs: 'two' is not a whole number from 1 on"),
     ],
 )

@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
-from models.output import ModelOutput, Spec
+from models.output import LOGITS, Fields, ModelOutput, Spec
 from potstill.errors import UserError
 
 
@@ -22,19 +22,25 @@ class Knowledge(nn.Module, ABC):
         optional: leave the term out where it does not fit, instead of refusing the run.
     """
 
-    requires: ClassVar[frozenset[str]]
-
     def __init__(self, weight: float = 1.0, optional: bool = False):
         super().__init__()
         if not isinstance(weight, int | float) or weight < 0:
             raise UserError(f"kd.terms: weight {weight!r} is not a number from 0 on")
         self.weight, self.optional = weight, optional
 
+    def requires(self, learner: Spec, teacher: Spec) -> tuple[Fields, Fields]:
+        """The tensors that it reads of learner and teacher; of both the logits, unless a term says otherwise."""
+        return frozenset({LOGITS}), frozenset({LOGITS})
+
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
         """Why the term cannot work between the two, in one line; None where it can."""
-        for role, spec in (("learner", learner), ("teacher", teacher)):
-            for field in sorted(self.requires - spec.provides):
-                return f"the {role} ({spec.kind}) gives no {field.replace('_', ' ')}"
+        try:
+            learners, teachers = self.requires(learner, teacher)
+        except UserError as error:  # of a pairing that these depths do not allow
+            return str(error)
+        for role, spec, fields in (("learner", learner, learners), ("teacher", teacher, teachers)):
+            for name in sorted({field.name for field in fields} - spec.provides):
+                return f"the {role} ({spec.kind}) gives no {name.replace('_', ' ')}"
         return None
 
     def connect(self, learner: Spec, teacher: Spec) -> None:
@@ -51,6 +57,6 @@ class Knowledge(nn.Module, ABC):
 
 def other_tokenizer(learner: Spec, teacher: Spec) -> str | None:
     """Why token by token comparison cannot work between the two; None where it can."""
-    if learner.tokenizer == teacher.tokenizer:
+    if learner.segmentation == teacher.segmentation:
         return None
     return "tokens are compared one by one, but learner and teacher have different tokenizers (student.vocabulary)"

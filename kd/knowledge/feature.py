@@ -1,7 +1,7 @@
 """Knowledge inside the network: hidden states and attention."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from kd.knowledge.base import Knowledge, other_tokenizer
 from kd.knowledge.pairing import Pairs, as_text
 from kd.knowledge.projection import projection
 from kd.knowledge.reduction import mean_over_real
-from models.output import ModelOutput, Spec
+from models.output import Field, Fields, ModelOutput, Spec
 
 Pairing = Callable[[int, int], Pairs]
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -29,11 +29,12 @@ class HiddenStates(Knowledge):
         weight, optional: see `Knowledge`.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"hidden_states"})
-
     def __init__(self, pairing: Pairing, distance: Distance, weight: float = 1.0, optional: bool = False):
         super().__init__(weight, optional)
         self.pairing, self.distance = pairing, distance
+
+    def requires(self, learner: Spec, teacher: Spec) -> tuple[Fields, Fields]:
+        return of_layers("hidden_states", self.pairing(learner.layers, teacher.layers))
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
         reason = super().fits(learner, teacher) or other_tokenizer(learner, teacher)
@@ -53,8 +54,6 @@ class HiddenStates(Knowledge):
         return f"layers {as_text(pairs)}" + (f", {projected} projected" if projected else "")
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
-        assert learner.hidden_states is not None
-        assert teacher.hidden_states is not None
         losses = [
             mean_over_real(
                 self.distance(project(learner.hidden_states[mine]), teacher.hidden_states[theirs]), learner.mask
@@ -76,11 +75,12 @@ class AttentionScores(Knowledge):
         weight, optional: see `Knowledge`.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"attentions"})
-
     def __init__(self, pairing: Pairing, weight: float = 1.0, optional: bool = False):
         super().__init__(weight, optional)
         self.pairing = pairing
+
+    def requires(self, learner: Spec, teacher: Spec) -> tuple[Fields, Fields]:
+        return of_layers("attention_scores", self._pairs(learner, teacher))
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
         reason = super().fits(learner, teacher) or other_tokenizer(learner, teacher)
@@ -97,12 +97,10 @@ class AttentionScores(Knowledge):
         return f"layers {as_text(self._pairs(learner, teacher))}{heads}"
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
-        assert learner.attentions is not None
-        assert teacher.attentions is not None
         real = learner.mask[:, None, :, None] & learner.mask[:, None, None, :]
         losses = []
         for mine, theirs in self.pairs:
-            ours, goal = learner.attentions[mine - 1].scores, teacher.attentions[theirs - 1].scores
+            ours, goal = learner.attention_scores[mine], teacher.attention_scores[theirs]
             if self.average_heads:
                 ours, goal = ours.mean(1, keepdim=True), goal.mean(1, keepdim=True)
             losses.append(mean_over_real((ours - goal).square(), real))
@@ -110,3 +108,8 @@ class AttentionScores(Knowledge):
 
     def _pairs(self, learner: Spec, teacher: Spec) -> Pairs:
         return [(mine, theirs) for mine, theirs in self.pairing(learner.layers, teacher.layers) if mine and theirs]
+
+
+def of_layers(name: str, pairs: Pairs) -> tuple[Fields, Fields]:
+    """The field `name` of the layers of learner and teacher that a pairing pairs."""
+    return frozenset(Field(name, mine) for mine, _ in pairs), frozenset(Field(name, theirs) for _, theirs in pairs)

@@ -9,8 +9,7 @@ from torch.nn import functional as F
 
 from kd.knowledge.base import Knowledge
 from kd.knowledge.distances import pairwise
-from models.exits import mean_of_real
-from models.output import ModelOutput
+from models.output import Field, Fields, ModelOutput, Spec
 
 SMALLEST = 1e-12
 
@@ -22,15 +21,22 @@ class Relation(Knowledge):
     fewer rows gives zero.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"hidden_states"})
     rows: ClassVar[int] = 2
+    layers: tuple[int, int]  # of learner and teacher
+
+    def requires(self, learner: Spec, teacher: Spec) -> tuple[Fields, Fields]:
+        return frozenset({Field("mean_states", learner.layers)}), frozenset({Field("mean_states", teacher.layers)})
+
+    def connect(self, learner: Spec, teacher: Spec) -> None:
+        self.layers = learner.layers, teacher.layers
 
     @abstractmethod
     def compare(self, learner: Tensor, teacher: Tensor) -> Tensor:
         """The loss between vectors `[B, H_learner]` and `[B, H_teacher]`."""
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
-        ours, theirs = sentence_vectors(learner), sentence_vectors(teacher)
+        mine, its = self.layers
+        ours, theirs = learner.mean_states[mine], teacher.mean_states[its]
         return self.compare(ours, theirs) if len(ours) >= self.rows else ours.sum() * 0
 
 
@@ -68,12 +74,6 @@ class SimilarityPreserving(Relation):
 
     def compare(self, learner: Tensor, teacher: Tensor) -> Tensor:
         return F.mse_loss(similarities(learner), similarities(teacher))
-
-
-def sentence_vectors(output: ModelOutput) -> Tensor:
-    """Mean of the last hidden states over real positions, `[B, H]`."""
-    assert output.hidden_states is not None
-    return mean_of_real(output.hidden_states[-1], output.mask)
 
 
 def relative_distances(x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Knowledge in the logits."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -19,8 +19,6 @@ class Logits(Knowledge):
             Caruana, 2014, arXiv 1312.6184; Tang et al., 2019, arXiv 1903.12136).
         weight, optional: see `Knowledge`.
     """
-
-    requires: ClassVar[frozenset[str]] = frozenset({"logits"})
 
     def __init__(self, distance: Callable[[Tensor, Tensor], Tensor], weight: float = 1.0, optional: bool = False):
         super().__init__(weight, optional)

@@ -17,12 +17,19 @@ Run = Callable[[str], ModelOutput]
 
 @dataclass(frozen=True)
 class Pair:
-    """Who learns from whom; a learner without teacher learns from labels alone."""
+    """Who learns from whom.
+
+    Args:
+        learner, learner_spec: who learns.
+        teacher, teacher_spec: from whom; nobody where it learns from labels alone.
+        network: of which the learner is a part; None where it is one itself.
+    """
 
     learner: str
     learner_spec: Spec
     teacher: str | None = None
     teacher_spec: Spec | None = None
+    network: str | None = None
 
     def __str__(self) -> str:
         return f"{self.learner}<-{self.teacher or 'labels'}"

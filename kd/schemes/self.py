@@ -33,7 +33,7 @@ class SelfDistillation(Scheme):
 
     def pairs(self, specs: Mapping[str, Spec]) -> list[Pair]:
         student = specs[STUDENT]
-        exits = [Pair(f"exit{layer}", student.at_exit(layer), STUDENT, student) for layer in self.exits(specs)]
+        exits = [Pair(f"exit{layer}", student.at_exit(layer), STUDENT, student, STUDENT) for layer in self.exits(specs)]
         return [Pair(STUDENT, student), *exits]
 
     def lessons(self, pairs: list[Pair], run: Run) -> Iterator[Lesson]:
@@ -43,8 +43,7 @@ class SelfDistillation(Scheme):
             if pair.teacher is None:
                 yield Lesson(pair, output)
             else:
-                layer = pair.learner_spec.layers
-                yield Lesson(pair, output.at_exit(layer - 1, layer), teacher, self.weight)
+                yield Lesson(pair, output.at_exit(pair.learner_spec.layers - 1), teacher, self.weight)
 
     def predictions(self, outputs: Mapping[str, ModelOutput]) -> dict[str, Tensor]:
         exits = {f"exit{layer}": logits for layer, logits in enumerate(outputs[STUDENT].exits, start=1)}

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from data.examples import Split, prepare
-from data.sources import Columns
+from data.sources import Columns, id_of
 from potstill.errors import UserError
 
 GIVEN = Split(validation=0, test=0)
@@ -23,6 +23,9 @@ def table(texts, labels, pairs=None, groups=None, file="rows.csv"):
     columns["where"] = [f"{file}:{line}" for line in range(2, len(texts) + 2)]
     if pairs is not None:
         columns["text_pair"] = pairs
+    rows = list(zip(*(columns[name] for name in ("text", "text_pair") if name in columns), strict=True))
+    columns["id"] = [id_of(row) for row in rows]
+    columns["loose_id"] = [id_of(" ".join(text.casefold().split()) for text in row) for row in rows]
     return Dataset.from_dict(columns, features=Columns("a" if pairs is None else ["a", "b"]).features)
 
 

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from datasets import Dataset
 from transformers import BertTokenizer
 
+from data import columns, module
 from data.module import Batches
 from models.words import word_tokenizer
 from potstill import fingerprint
@@ -81,7 +83,7 @@ def test_a_batch_has_every_tokenizers_encoding_under_its_fingerprint(words, lett
 
 def test_equal_tokenizers_are_applied_once(words):
     data = batches([words, word_tokenizer(TEXTS, 50)])
-    assert len(data.train.encodings) == 1
+    assert list(data.train.tokens) == [fingerprint.of_tokenizer(words)]
 
 
 def test_pairs_come_with_their_token_types(words):
@@ -112,7 +114,24 @@ def test_validation_rows_come_in_their_order(words):
 def test_rows_are_grouped_by_the_longest_of_their_encodings(words, letters):
     lengths = batches([words, letters]).train_dataloader().batch_sampler.lengths
     both = zip(words(TEXTS)["input_ids"], letters(TEXTS)["input_ids"], strict=True)
-    assert lengths.tolist() == [max(map(len, pair)) for pair in both]
+    assert lengths(np.arange(COUNT)).tolist() == [max(map(len, pair)) for pair in both]
+
+
+def test_the_longest_batch_holds_the_longest_rows_whichever_tokenizer_makes_them(words, letters, monkeypatch):
+    monkeypatch.setattr(module, "pieces", lambda size: columns.pieces(size, 7))  # more rows than are looked at at once
+    data = batches([words, letters])
+    both = zip(words(TEXTS)["input_ids"], letters(TEXTS)["input_ids"], strict=True)
+    lengths = [max(map(len, pair)) for pair in both]
+    longest = data.longest()["id"].tolist()
+    assert sorted(lengths[row] for row in longest) == sorted(lengths)[-4:]
+    assert len(set(longest)) == 4
+
+
+def test_a_tokenizers_lengths_are_its_own(words, letters):
+    data = batches([words, letters])
+    for tokenizer in (words, letters):
+        lengths = data.train.lengths(np.arange(COUNT), fingerprint.of_tokenizer(tokenizer))
+        assert lengths.tolist() == list(map(len, tokenizer(TEXTS)["input_ids"]))
 
 
 def test_a_worker_process_gives_the_same_batches(words):

@@ -7,7 +7,7 @@ import datasets
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from data.sources import Columns, Files, Hub, Package, write_table
+from data.sources import Columns, Files, Hub, Package, id_of, write_table
 from potstill.errors import UserError
 
 
@@ -31,7 +31,8 @@ REVIEWS = Columns("review", "stars", "film")
 
 def test_columns_come_under_the_common_names(tmp_path, reviews):
     rows = Files(train=reviews).read(REVIEWS, tmp_path)["train"]
-    assert rows[1] == {"text": "dull", "label": "1", "group": "B", "where": f"{reviews}:3"}
+    expected = {"text": "dull", "label": "1", "group": "B", "where": f"{reviews}:3"}
+    assert rows[1] == expected | {"id": id_of(["dull"]), "loose_id": id_of(["dull"])}
 
 
 def test_a_pair_of_texts_comes_as_text_and_text_pair(tmp_path, reviews):
@@ -167,7 +168,8 @@ def test_a_folder_of_csv_splits_is_read_under_our_names(tmp_path, data_set):
         Columns("review", "stars"), tmp_path
     )
     assert splits["train"]["label"][:] == ["3", "1"]
-    assert splits["validation"][0] == {"text": "so so", "label": "2", "group": None, "where": f"{data_set}/test: row 1"}
+    expected = {"text": "so so", "label": "2", "group": None, "where": f"{data_set}/test: row 1"}
+    assert splits["validation"][0] == expected | {"id": id_of(["so so"]), "loose_id": id_of(["so so"])}
     assert splits["unlabelled"]["label"][:] == [None]
     assert "test" not in splits
 
@@ -205,3 +207,15 @@ def test_a_data_set_with_a_malformed_file_is_refused_in_one_line(tmp_path):
     written(folder / "train.csv", "text,label\na,b\nc,d,e\n")
     with pytest.raises(UserError, match="ragged"):
         Hub(str(folder)).read(Columns("text", "label"), tmp_path)
+
+
+def test_ids_tell_texts_apart_and_loose_ids_only_what_is_left_without_case_and_space():
+    columns = Columns(["a", "b"])
+    one, same, other, turned = (
+        columns.pick("", {"a": a, "b": b}, labelled=False)
+        for a, b in [("A film", "so"), ("A film", "so"), (" a  FILM ", "so"), ("so", "A film")]
+    )
+    assert one["id"] == same["id"] != other["id"]
+    assert one["loose_id"] == other["loose_id"]
+    assert len({row["id"] for row in (one, other, turned)}) == 3
+    assert one["loose_id"] != turned["loose_id"]

@@ -2,10 +2,11 @@ import pytest
 from datasets import Dataset
 from transformers import BertTokenizer
 
-from data.tokenization import tokenize
+from data.tokenization import TrainingTexts, sample_lengths, tokenize
 from models.words import word_tokenizer
 
 TEXTS = ["a good film", "good", "a film so good that one sees it again"]
+IDS = [2**63 - 1, 7, 2**62]
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def typed(words):
 
 
 def rows(**more):
-    return Dataset.from_dict({"text": TEXTS, "label": [0, 1, 0], **more})
+    return Dataset.from_dict({"id": IDS, "text": TEXTS, "label": [0, 1, -100], "group": list("abc"), **more})
 
 
 def test_rows_keep_their_own_length(words):
@@ -30,8 +31,15 @@ def test_rows_keep_their_own_length(words):
 
 
 def test_the_columns_are_those_the_model_reads_without_the_mask(words, typed):
-    assert set(tokenize(rows(), words, 64).column_names) == {"input_ids", "length"}
-    assert set(tokenize(rows(), typed, 64).column_names) == {"input_ids", "token_type_ids", "length"}
+    always = {"id", "label", "length"}
+    assert set(tokenize(rows(), words, 64).column_names) == always | {"input_ids"}
+    assert set(tokenize(rows(), typed, 64).column_names) == always | {"input_ids", "token_type_ids"}
+
+
+def test_rows_keep_their_id_and_label(words):
+    table = tokenize(rows(), words, 64)
+    assert table["id"][:] == IDS
+    assert table["label"][:] == [0, 1, -100]
 
 
 def test_texts_come_back_from_their_ids(words):
@@ -79,3 +87,34 @@ def test_another_length_or_tokenizer_makes_another_encoding(words, typed, tmp_pa
     assert tokenize(stored, words, 4)["length"][:] == [4, 3, 4]
     assert tokenize(stored, words, 6)["length"][:] == [5, 3, 6]
     assert "token_type_ids" in tokenize(stored, typed, 6).column_names
+
+
+@pytest.mark.parametrize("length", [64, 5])
+def test_the_lengths_of_a_sample_are_those_of_its_rows(words, typed, length):
+    assert sample_lengths(rows(), words, length).tolist() == tokenize(rows(), words, length)["length"][:]
+    pairs = rows(text_pair=["film", "a film", "it"])
+    assert sample_lengths(pairs, typed, length).tolist() == tokenize(pairs, typed, length)["length"][:]
+
+
+def test_a_sample_is_spread_evenly_over_the_rows(words):
+    many = Dataset.from_dict({"text": [" ".join(["good"] * number) for number in range(1, 102)]})
+    assert sample_lengths(many, words, 200, count=5).tolist() == [3, 28, 53, 78, 103]
+    assert len(sample_lengths(many, words, 200)) == 101
+
+
+def test_a_sample_of_one_row_is_that_row(words):
+    assert sample_lengths(rows().select([2]), words, 64).tolist() == [11]
+
+
+def test_training_texts_are_all_texts_of_all_columns():
+    assert list(TrainingTexts(rows(), 64).texts()) == TEXTS
+    assert sorted(TrainingTexts(rows(text_pair=["film", "a film", "it"]), 64).texts()) == sorted(
+        [*TEXTS, "film", "a film", "it"]
+    )
+
+
+@pytest.mark.parametrize("length", [64, 4])
+def test_training_texts_give_every_id_of_their_encodings_once(words, length):
+    """What is cut off does not occur."""
+    occurring = {number for ids in words(TEXTS, truncation=True, max_length=length)["input_ids"] for number in ids}
+    assert sorted(TrainingTexts(rows(), length).ids(words)) == sorted(occurring)

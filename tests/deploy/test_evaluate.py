@@ -7,6 +7,7 @@ from datasets import Dataset
 from data.classification import Classification
 from data.examples import Split, prepare
 from data.sources import Columns, Files
+from data.tokenization import TrainingTexts
 from deploy.evaluate import comparison, evaluate, typical_rows, write_predictions
 from models.bilstm import BiLSTM
 from models.sources import Folder
@@ -23,10 +24,10 @@ def examples(folder, cache):
 
 @pytest.fixture(scope="module")
 def networks(fine_tuned):
-    draft = Pretrained(Folder(str(fine_tuned))).draft(LABELS, None, list)
+    draft = Pretrained(Folder(str(fine_tuned))).draft(LABELS)
     words = BiLSTM(hidden_size=4, vocabulary="words", embeddings="random", embedding_size=4)
-    texts = ["a wonderful film", "its plot is dull"]
-    return {"teacher": draft.network(), "student": words.draft(LABELS, None, lambda: texts).network()}
+    corpus = TrainingTexts(Dataset.from_dict({"text": ["a wonderful film", "its plot is dull"]}), 32)
+    return {"teacher": draft.network(), "student": words.draft(LABELS, corpus=corpus).network()}
 
 
 def measure(networks, examples, task):
@@ -147,6 +148,7 @@ class TestPredictions:
 
     def test_class_names_with_commas_survive(self, tmp_path):
         rows = {"text": ["s", "t"], "label": ["yes, indeed", 'no "never"'], "group": [None] * 2, "where": ["a", "b"]}
+        rows |= {"id": [1, 2], "loose_id": [1, 2]}
         table = Dataset.from_dict(rows, features=Columns("text").features)
         examples = prepare(dict.fromkeys(("train", "validation", "test"), table), Split())
         write_predictions(tmp_path / "p.csv", examples, torch.eye(2))

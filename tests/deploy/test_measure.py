@@ -12,14 +12,15 @@ LABELS = ("bad", "good")
 
 @pytest.fixture
 def network(fine_tuned):
-    return Pretrained(Folder(str(fine_tuned))).draft(LABELS, None, list).network()
+    return Pretrained(Folder(str(fine_tuned))).draft(LABELS).network()
 
 
 @pytest.fixture
 def student(fine_tuned):
     """Reads the same encoding as `network`."""
-    teacher = Pretrained(Folder(str(fine_tuned))).draft(LABELS, None, list)
-    return BiLSTM(hidden_size=4, embeddings="random", embedding_size=4).draft(LABELS, teacher, list).network()
+    teacher = Pretrained(Folder(str(fine_tuned))).draft(LABELS)
+    blueprint = BiLSTM(hidden_size=4, vocabulary="teacher", embeddings="random", embedding_size=4)
+    return blueprint.draft(LABELS, teacher).network()
 
 
 def encode(network, texts):

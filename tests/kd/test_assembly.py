@@ -1,8 +1,10 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from kd import storing
 from kd.assembly import Assembly
 from kd.plan import make_plan
 
@@ -10,9 +12,9 @@ from kd.plan import make_plan
 class Untrained(Assembly):
     """Stops before each fit and keeps what would have been trained."""
 
-    def _fit(self, distiller, batches, folder, **length):
+    def _fit(self, distiller, batches, folder, callbacks=(), **length):
         self.first = {name: weight.clone() for name, weight in distiller.networks["student"].state_dict().items()}
-        self.rows = len(batches.train)
+        self.rows, self.callbacks = len(batches.train), callbacks
         return None
 
 
@@ -23,9 +25,11 @@ def test_the_baseline_starts_from_the_students_first_weights(student, configure,
     teacher, _ = assembly.teacher()
     assembly.distil(teacher)
     distilled, rows = assembly.first, assembly.rows
+    assert [list(callback.teachers) for callback in assembly.callbacks] == [["teacher"]]
     assembly.baseline(teacher, updates=10)
     assert all(weight.equal(assembly.first[name]) for name, weight in distilled.items())
     assert (rows, assembly.rows) == (96 + 48, 96)
+    assert assembly.callbacks == ()
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -33,9 +37,39 @@ def test_the_baseline_gets_as_many_updates_and_validations(accumulate, configure
     config = configure("student=bilstm", f"trainer.accumulate_grad_batches={accumulate}", "trainer.max_epochs=3")
     assembly = Assembly(config, make_plan(config), tmp_path, [])
     teacher, _ = assembly.teacher()
-    _, fitted = assembly.distil(teacher)
+    _, fitted, _ = assembly.distil(teacher)
     assembly.baseline(teacher, fitted.updates)
     done = [
         json.loads((Path(tmp_path) / phase / "done.json").read_text())["updates"] for phase in ("distill", "baseline")
     ]
     assert done[0] == done[1] == fitted.updates == 3 * assembly.plan.steps_per_epoch
+
+
+@pytest.mark.parametrize("more", [["kd=none"], ["scheme=mutual"], ["scheme=self"]])
+def test_where_nobody_asks_the_teacher_nothing_is_stored(more, configure, tmp_path):
+    config = configure("student=bert_small", "logger=[]", *more)
+    assembly = Untrained(config, make_plan(config), tmp_path, [])
+    teacher, _ = assembly.teacher()
+    _, _, seconds = assembly.distil(teacher)
+    assert [callback.teachers for callback in assembly.callbacks] == [{}]
+    assert seconds == 0
+
+
+def test_the_seconds_of_asking_the_teacher_are_counted_and_it_is_asked_once(configure, tmp_path, monkeypatch):
+    asked, fill = [], storing.fill
+
+    def slow(*args):
+        asked.append(args)
+        time.sleep(0.5)
+        fill(*args)
+
+    monkeypatch.setattr(storing, "fill", slow)
+    seconds = []
+    for run in ("first", "second"):
+        config = configure("student=bilstm", "trainer.max_epochs=1", f"cache_dir={tmp_path / 'cache'}", "logger=[]")
+        assembly = Assembly(config, make_plan(config), tmp_path / run, [])
+        teacher, _ = assembly.teacher()
+        seconds.append(assembly.distil(teacher)[2])
+    assert len(asked) == 1
+    assert seconds[0] >= 0.5
+    assert seconds[1] >= 0

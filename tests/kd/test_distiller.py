@@ -1,5 +1,6 @@
 """The LightningModule's own part: the sum of the losses, groups of weights, what is recorded and what is saved."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 from kd.assembly import Assembly
 from kd.distiller import Distiller
 from kd.plan import make_plan
+from models.output import LAYERWISE, LOGITS, Field
 from potstill.errors import UserError
+from train import run
 
 
 @pytest.fixture
@@ -31,19 +34,56 @@ def distiller_of(configure, tmp_path, monkeypatch):
     return distiller_of
 
 
+def recording_layers(network):
+    """The layers of a BERT that hand out their attention."""
+    return [
+        number
+        for number, layer in enumerate(network.model.bert.encoder.layer, start=1)
+        if layer.attention.self.records_attention
+    ]
+
+
 def test_only_what_terms_read_is_recorded(distiller_of):
-    assert distiller_of("kd=response")[0].fields["teacher"] == frozenset()
-    assert distiller_of("kd=relation")[0].fields["teacher"] == {"hidden_states"}
+    fields = distiller_of("kd=response")[0].fields
+    assert fields == {"student": {LOGITS}, "teacher": {LOGITS}}
+    fields = distiller_of("kd=relation", "student=bilstm")[0].fields
+    assert fields == {"student": {Field("mean_states", 1)}, "teacher": {Field("mean_states", 4)}}
+    assert distiller_of("kd=none")[0].fields == {}
     distiller, _ = distiller_of("kd=feature", "student=bert_small")
-    assert distiller.fields["student"] == {"hidden_states", "attentions"}
+    assert distiller.fields["student"] == fields_of(1, 2)
+    assert distiller.fields["teacher"] == fields_of(2, 4)
     assert distiller.networks["student"].model.config._attn_implementation == "recording"
     distiller, _ = distiller_of("kd=response", "student=bert_small")
     assert distiller.networks["student"].model.config._attn_implementation == "sdpa"
 
 
+def fields_of(*layers):
+    return {Field(name, layer) for name in ("hidden_states", "attention_scores") for layer in layers}
+
+
+def test_each_network_records_the_layers_that_are_read_of_it(distiller_of):
+    distiller, _ = distiller_of("kd=feature", "student=bert_small")
+    assert recording_layers(distiller.networks["student"]) == [1, 2]
+    assert recording_layers(distiller.signals["teacher"].live.network) == [2, 4]
+
+
+def test_exits_have_their_fields_from_the_student(distiller_of):
+    distiller, _ = distiller_of("kd=hidden_states", "scheme=self", "student=bert_small")
+    assert distiller.fields == {"student": {Field("hidden_states", layer) for layer in (1, 2)}}
+
+
+def test_a_networks_output_has_its_fields_and_no_others(distiller_of):
+    distiller, batches = distiller_of("kd=feature", "student=bert_small")
+    run = distiller.outputs_of(next(iter(batches.train_dataloader())))
+    for name in ("student", "teacher"):
+        output = run(name)
+        found = {Field(part, layer) for part in LAYERWISE for layer in getattr(output, part)}
+        assert found == distiller.fields[name]
+
+
 def test_the_teacher_is_in_no_checkpoint_and_no_optimizer(distiller_of):
     distiller, _ = distiller_of("student=bert_small")
-    teacher = {id(parameter) for parameter in distiller.signals["teacher"].parameters()}
+    teacher = {id(parameter) for parameter in distiller.signals["teacher"].live.parameters()}
     assert teacher
     assert not teacher & {id(parameter) for parameter in distiller.parameters()}
     assert all(name.startswith("networks.student.") for name in distiller.state_dict())
@@ -112,3 +152,12 @@ def test_dropout_follows_from_seed_epoch_and_batch_alone(distiller_of, monkeypat
 
     assert drawn(5) == drawn(5)
     assert drawn(5) != drawn(6)
+
+
+def test_the_seconds_of_training_are_logged_with_every_epoch(configure, tmp_path):
+    config = configure("student=bilstm", "trainer.max_epochs=3", "baseline=false")
+    run(config, [])
+    with (Path(config.run_dir) / "metrics.csv").open(newline="") as file:
+        seconds = [float(row["train/seconds"]) for row in csv.DictReader(file) if row["train/seconds"]]
+    assert len(seconds) == 3
+    assert 0 < seconds[0] < seconds[1] < seconds[2]

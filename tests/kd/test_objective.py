@@ -3,9 +3,17 @@ import torch
 from torch.nn import functional as F
 
 from data.classification import Classification
+from kd.knowledge import pairing
+from kd.knowledge.distances import mse
+from kd.knowledge.feature import AttentionScores, HiddenStates
+from kd.knowledge.relation import AngleRelation
 from kd.knowledge.response import SoftTargets
-from kd.objective import Objective, fitting_terms
+from kd.objective import Objective, fitting_terms, required_fields
 from kd.schemes.base import Lesson, Pair
+from kd.schemes.mutual import Mutual
+from kd.schemes.offline import Alone, Offline
+from kd.schemes.self import SelfDistillation
+from models.output import LOGITS, Field
 from potstill.errors import UserError
 
 LABELS = {"labels": torch.tensor([0, 2, -100, 1])}
@@ -67,3 +75,51 @@ def test_an_optional_term_is_left_out_with_a_note_unless_nothing_is_left(make_sp
     terms, notes = fitting_terms(pair, lambda: {"response": optional, "other": Fits()})
     assert list(terms) == ["other"]
     assert "response left out, the learner has 2 classes" in notes[0]
+
+
+class TestRequiredFields:
+    @staticmethod
+    def fields(scheme, specs, terms):
+        pairs = scheme.pairs(specs)
+        return required_fields(pairs, {str(pair): terms for pair in pairs})
+
+    @pytest.fixture
+    def specs(self, make_spec):
+        return {"student": make_spec(widths=(8,) * 3), "teacher": make_spec(widths=(8,) * 5)}
+
+    def test_each_side_gives_what_the_terms_read_of_it(self, specs):
+        terms = {"response": SoftTargets(), "hidden_states": HiddenStates(pairing.layers, mse)}
+        assert self.fields(Offline(), specs, terms) == {
+            "student": {LOGITS, Field("hidden_states", 1), Field("hidden_states", 2)},
+            "teacher": {LOGITS, Field("hidden_states", 2), Field("hidden_states", 4)},
+        }
+
+    def test_logits_that_nobody_reads_are_not_asked_for(self, specs):
+        assert self.fields(Offline(), specs, {"angle": AngleRelation()}) == {
+            "student": {Field("mean_states", 2)},
+            "teacher": {Field("mean_states", 4)},
+        }
+
+    def test_what_several_terms_read_adds_up(self, specs):
+        terms = {"angle": AngleRelation(), "attention": AttentionScores(pairing.last)}
+        assert self.fields(Offline(), specs, terms) == {
+            "student": {Field("mean_states", 2), Field("attention_scores", 2)},
+            "teacher": {Field("mean_states", 4), Field("attention_scores", 4)},
+        }
+
+    def test_who_learns_and_teaches_gives_what_is_read_of_both(self, make_spec):
+        """The student's layer 1 learns from 2; the peer's 1, 2, 3 from 0, 1, 2."""
+        specs = {"student": make_spec(widths=(8,) * 3), "peer": make_spec(widths=(8,) * 5)}
+        found = self.fields(Mutual(), specs, {"hidden_states": HiddenStates(pairing.skip, mse)})
+        assert found == {
+            "student": {Field("hidden_states", layer) for layer in (0, 1, 2)},
+            "peer": {Field("hidden_states", layer) for layer in (1, 2, 3)},
+        }
+
+    def test_exits_ask_the_network_that_they_are_part_of(self, specs):
+        found = self.fields(SelfDistillation(), {"student": specs["teacher"]}, {"angle": AngleRelation()})
+        assert found == {"student": {Field("mean_states", layer) for layer in (1, 2, 3, 4)}}
+
+    def test_without_teacher_or_terms_nothing_is_asked_for(self, specs):
+        assert self.fields(Alone(), specs, {}) == {}
+        assert self.fields(Offline(), specs, {}) == {}

@@ -3,6 +3,8 @@ import torch
 from transformers import PreTrainedModel
 
 from kd.plan import make_plan
+from kd.store.estimate import in_words
+from models.output import LOGITS, Field
 from potstill.errors import UserError
 
 
@@ -30,7 +32,7 @@ def test_a_plan_tells_models_pairs_terms_and_steps(configure):
 
 
 def test_a_plan_says_what_it_leaves_out(configure):
-    assert "attention left out, the learner (potstill_bilstm) gives no attentions" in str(
+    assert "attention left out, the learner (potstill_bilstm) gives no attention scores" in str(
         make_plan(configure("kd=feature", "student=bilstm"))
     )
 
@@ -60,10 +62,59 @@ def test_no_teacher_is_needed_where_nobody_asks_it(configure):
     assert "random weights" in str(plan)
 
 
+def store_of(plan):
+    (line,) = [line for line in str(plan).splitlines() if line.startswith("store ")]
+    return line.removeprefix("store").strip()
+
+
+def test_a_plan_tells_what_is_stored(configure):
+    """144 rows of two logits of two bytes."""
+    assert store_of(make_plan(configure())) == "logits of 144 rows, about 576 bytes in float16"
+    assert store_of(make_plan(configure("store.dtype=float32"))) == "logits of 144 rows, about 1.2 kB in float32"
+    found = store_of(make_plan(configure("kd=[response,relation,hidden_states]", "student=bert_small")))
+    assert found.startswith("hidden_states.2, hidden_states.4, logits, mean_states.4 of 144 rows, about ")
+
+
+def test_the_room_that_a_store_needs_follows_from_tokens_and_widths(configure):
+    plan = make_plan(configure("kd=hidden_states", "student=bert_small"))
+    tokens = sum(len(ids) for ids in plan.teacher.tokenizer(plan.rows["text"][:])["input_ids"])
+    assert f"about {in_words(tokens * 2 * 32 * 2)} in float16" in store_of(plan)
+
+
+@pytest.mark.parametrize("more", [["store=off"], ["store.budget=0"]])
+def test_a_plan_without_store_says_so(configure, more):
+    assert store_of(make_plan(configure(*more))) == "nothing: the teacher runs in every step"
+
+
+def test_a_store_past_its_budget_is_not_made_and_the_plan_says_so(configure):
+    line = store_of(make_plan(configure("kd=hidden_states", "student=bert_small", "store.budget=0.000001")))
+    assert line.startswith("hidden_states.2, hidden_states.4 of 144 rows, about ")
+    assert line.endswith("; more than store.budget=1e-06 GB: nothing is stored")
+
+
+@pytest.mark.parametrize("more", [["scheme=mutual"], ["scheme=self", "student=bert_small"], ["kd=none"]])
+def test_where_no_frozen_teacher_is_asked_nothing_is_stored(configure, more):
+    assert store_of(make_plan(configure(*more))) == "nothing: there is no frozen teacher"
+
+
+def test_a_plan_knows_what_each_network_has_to_give(configure):
+    plan = make_plan(configure("kd=[response,relation]", "student=bilstm"))
+    assert plan.fields == {
+        "student": {LOGITS, Field("mean_states", 1)},
+        "teacher": {LOGITS, Field("mean_states", 4)},
+    }
+    assert make_plan(configure("kd=none")).fields == {}
+
+
+@pytest.mark.parametrize(("kd", "rows"), [("response", 96 + 48), ("none", 96)])
+def test_a_plan_knows_the_rows_that_the_student_is_trained_on(configure, kd, rows):
+    assert len(make_plan(configure(f"kd={kd}")).rows) == rows
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["kd=attention", "student=bilstm"], r"kd.terms.attention: .* gives no attentions"),
+        (["kd=attention", "student=bilstm"], r"kd.terms.attention: .* gives no attention scores"),
         (["kd=hidden_states", "student=bilstm", "student.vocabulary=words"], "different tokenizers"),
         (["teacher.train=false", "teacher.path={pretrained}"], "have no trained classifier"),
         (["data.labels=[good,bad]"], r"in another order; say 'data.labels=\[bad,good\]'"),

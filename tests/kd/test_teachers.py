@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from kd.teachers import FineTuning, LiveTeacher, check_labels, fine_tuned, has_trained_head
+from kd.teachers import FineTuning, check_labels, fine_tuned, has_trained_head
 from models.sources import Folder
 from models.transformer import Pretrained
 from potstill.errors import UserError
@@ -15,7 +15,7 @@ SETTINGS = FineTuning(epochs=1, learning_rate=1e-3, batch_size=8, seed=1)
 
 @pytest.fixture
 def draft(pretrained):
-    return Pretrained(Folder(str(pretrained))).draft(("bad", "good"), None, list)
+    return Pretrained(Folder(str(pretrained))).draft(("bad", "good"))
 
 
 class Training:
@@ -64,18 +64,6 @@ def test_what_was_interrupted_is_not_taken_for_a_teacher(draft, tmp_path):
     train = Training()
     fine_tuned(draft, "data", SETTINGS, tmp_path, train)
     assert train.count == 1
-
-
-def test_a_teacher_never_trains_and_never_drops_out(draft, fine_tuned):
-    network = Pretrained(Folder(str(fine_tuned))).draft(("bad", "good"), None, list).network()
-    teacher = LiveTeacher(network, frozenset({"hidden_states"}))
-    ids = torch.tensor([[2, 5, 6, 3]])
-    batch = {"encodings": {network.spec.tokenizer: {"input_ids": ids, "attention_mask": torch.ones_like(ids)}}}
-    one, other = teacher(batch), teacher(batch)
-    assert one.logits.equal(other.logits)
-    assert not one.logits.requires_grad
-    assert len(one.hidden_states) == 5
-    assert not any(parameter.requires_grad for parameter in teacher.parameters())
 
 
 @pytest.mark.parametrize(

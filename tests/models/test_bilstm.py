@@ -1,19 +1,23 @@
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
+from data.tokenization import TrainingTexts
 from models.bilstm import BiLSTM, BiLSTMModel
+from models.output import Field
 from models.transformer import load
 from potstill import fingerprint
 
 TEXTS = ["a good film", "it is so bad that one sees it again"]
+CORPUS = TrainingTexts(Dataset.from_dict({"text": TEXTS}), 64)
 
 
 @pytest.fixture
 def student():
     """A student with weights unlike any initial ones."""
     blueprint = BiLSTM(hidden_size=6, num_hidden_layers=2, vocabulary="words", embeddings="random", embedding_size=5)
-    network = blueprint.draft(("bad", "good"), None, lambda: TEXTS).network()
+    network = blueprint.draft(("bad", "good"), None, CORPUS).network()
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -60,5 +64,6 @@ def test_its_body_alone_gives_hidden_states(student, tmp_path):
     body = AutoModel.from_pretrained(tmp_path).eval()
     assert isinstance(body, BiLSTMModel)
     batch = student.tokenizer(TEXTS, padding=True, return_tensors="pt")
-    expected = student({student.spec.tokenizer: batch}, {"hidden_states"}).hidden_states[-1]
+    last = Field("hidden_states", student.spec.layers)
+    expected = student({student.spec.tokenizer: batch}, frozenset({last}))[last]
     assert torch.equal(body(**batch).last_hidden_state, expected)

@@ -1,9 +1,12 @@
 import pytest
 import torch
+from datasets import Dataset
 
+from data.tokenization import TrainingTexts
 from models.bilstm import BiLSTM
 from models.cnn_lstm import CNNLSTM
 from models.network import parameter_count
+from models.output import ATTENTION, STATES, Field
 from models.sources import Folder
 from models.transformer import Pretrained, SmallTransformer
 from potstill import fingerprint
@@ -11,9 +14,11 @@ from potstill.errors import UserError
 
 LABELS = ("bad", "good", "so so")
 TEXTS = ["a wonderful film", "its plot is dull"]
+CORPUS = TrainingTexts(Dataset.from_dict({"text": TEXTS}), 64)
 STUDENTS = {
     "bilstm": BiLSTM(),
     "bilstm, narrow": BiLSTM(embedding_size=8, num_hidden_layers=2),
+    "bilstm, teacher's words": BiLSTM(vocabulary="teacher"),
     "bilstm, words": BiLSTM(vocabulary="words"),
     "bilstm, alone": BiLSTM(vocabulary="words", embeddings="random", embedding_size=9),
     "cnn_lstm": CNNLSTM(),
@@ -26,11 +31,11 @@ STUDENTS = {
 
 @pytest.fixture(scope="module")
 def teacher(pretrained):
-    return Pretrained(Folder(str(pretrained))).draft(LABELS, None, list)
+    return Pretrained(Folder(str(pretrained))).draft(LABELS)
 
 
 def draft(blueprint, teacher):
-    return blueprint.draft(LABELS, teacher, lambda: TEXTS)
+    return blueprint.draft(LABELS, teacher, CORPUS)
 
 
 @pytest.fixture(params=STUDENTS.values(), ids=STUDENTS.keys())
@@ -45,18 +50,21 @@ def test_the_spec_counts_the_parameters_of_the_network(student, teacher):
 
 def test_the_network_gives_what_the_spec_says(student, teacher):
     network, spec = student.network(teacher.network()).eval(), student.spec
-    network.record(spec.provides)
+    fields = {Field(name, layer) for name in spec.provides & STATES for layer in range(spec.layers + 1)}
+    fields |= {Field(name, layer) for name in spec.provides & ATTENTION for layer in range(1, spec.layers + 1)}
+    network.record(frozenset(fields))
     batch = student.tokenizer(TEXTS, padding=True, return_tensors="pt")
-    output = network({spec.tokenizer: batch}, spec.provides)
+    output = network({spec.tokenizer: batch}, frozenset(fields))
     assert output.logits.shape == (2, spec.classes) == (2, 3)
-    assert tuple(state.shape[-1] for state in output.hidden_states) == spec.widths
-    heads = {record.scores.shape[1] for record in output.attentions or ()}
+    for name in STATES:
+        assert tuple(getattr(output, name)[layer].shape[-1] for layer in range(spec.layers + 1)) == spec.widths
+    heads = {output[key].shape[1] for key in fields if key.name in ATTENTION}
     assert heads == (set() if spec.heads is None else {spec.heads})
 
 
 def test_only_what_a_network_can_give_is_promised(teacher):
-    assert draft(BiLSTM(), teacher).spec.provides == {"logits", "hidden_states"}
-    assert draft(SmallTransformer(), teacher).spec.provides == {"logits", "hidden_states", "attentions"}
+    assert draft(BiLSTM(), teacher).spec.provides == {"logits"} | STATES
+    assert draft(SmallTransformer(), teacher).spec.provides == {"logits"} | STATES | ATTENTION
 
 
 def test_a_draft_of_a_huge_network_takes_no_memory(teacher):
@@ -84,18 +92,29 @@ class TestEmbeddings:
     def table(self, blueprint, teacher, network=None):
         return draft(blueprint, teacher).network(network).model.get_input_embeddings().weight.detach()
 
-    @pytest.mark.parametrize("blueprint", [BiLSTM(), CNNLSTM()], ids=["bilstm", "cnn_lstm"])
-    def test_they_are_the_teachers(self, teacher, blueprint):
+    @pytest.mark.parametrize("kind", [BiLSTM, CNNLSTM], ids=["bilstm", "cnn_lstm"])
+    def test_they_are_the_teachers(self, teacher, kind):
         network = teacher.network()
         expected = network.model.get_input_embeddings().weight
-        assert torch.equal(self.table(blueprint, teacher, network), expected)
+        assert torch.equal(self.table(kind(vocabulary="teacher"), teacher, network), expected)
+
+    @pytest.mark.parametrize("kind", [BiLSTM, CNNLSTM], ids=["bilstm", "cnn_lstm"])
+    def test_each_piece_that_is_kept_has_the_teachers_row(self, teacher, kind):
+        network = teacher.network()
+        student = draft(kind(), teacher)
+        table = student.network(network).model.get_input_embeddings().weight
+        pieces, theirs = student.tokenizer.get_vocab(), teacher.tokenizer.get_vocab()
+        assert len(table) == len(pieces) < len(theirs)
+        assert {"wonderful", "film", "plot"} <= set(pieces)
+        expected = network.model.get_input_embeddings().weight
+        assert all(torch.equal(table[number], expected[theirs[piece]]) for piece, number in pieces.items())
 
     def test_narrower_ones_keep_the_products_among_words(self, teacher):
         network = teacher.network()
         wide = network.model.get_input_embeddings().weight.detach()
         left, values, _ = torch.linalg.svd(wide, full_matrices=False)
         best = left[:, :20] * values[:20]
-        narrow = self.table(BiLSTM(embedding_size=20), teacher, network)
+        narrow = self.table(BiLSTM(vocabulary="teacher", embedding_size=20), teacher, network)
         torch.testing.assert_close(narrow @ narrow.T, best @ best.T, atol=1e-5, rtol=1e-4)
 
     def test_words_of_our_own_take_the_teachers_rows(self, teacher):
@@ -110,7 +129,7 @@ class TestEmbeddings:
         path.write_text("wonderful 1 2 3\n")
         blueprint = BiLSTM(embeddings=str(path), embedding_size=3)
         table = self.table(blueprint, teacher)
-        assert table[teacher.tokenizer.get_vocab()["wonderful"]].tolist() == [1, 2, 3]
+        assert table[draft(blueprint, teacher).tokenizer.get_vocab()["wonderful"]].tolist() == [1, 2, 3]
         assert draft(blueprint, teacher).origin == f"embeddings from {path}"
 
     def test_the_teachers_table_is_not_changed_by_the_student(self, teacher):
@@ -124,7 +143,7 @@ class TestEmbeddings:
 @pytest.mark.parametrize(
     ("blueprint", "message"),
     [
-        (BiLSTM(vocabulary="letters"), r"student\.vocabulary: 'letters' is neither 'teacher' nor 'words'"),
+        (BiLSTM(vocabulary="letters"), r"student\.vocabulary: 'letters' is none of data, teacher, words"),
         (BiLSTM(embedding_size=33), r"student\.embedding_size: 33 is wider than the teacher's 32"),
         (BiLSTM(embeddings="random"), r"student\.embedding_size: must be given with student\.embeddings=random"),
         (CNNLSTM(embeddings="vectors.txt"), r"student\.embeddings: vectors\.txt: no such file"),
@@ -150,7 +169,23 @@ def test_without_teacher_a_student_must_not_need_one(blueprint, message):
 
 def test_students_with_the_teachers_words_share_its_encoding(teacher):
     shared = fingerprint.of_tokenizer(teacher.tokenizer)
-    assert {draft(kind(), teacher).spec.tokenizer for kind in (BiLSTM, CNNLSTM, SmallTransformer)} == {shared}
+    students = [BiLSTM(vocabulary="teacher"), CNNLSTM(vocabulary="teacher"), SmallTransformer()]
+    assert {draft(student, teacher).spec.tokenizer for student in students} == {shared}
+
+
+@pytest.mark.parametrize("kind", [BiLSTM, CNNLSTM])
+def test_students_with_some_of_the_teachers_words_cut_the_texts_at_its_places(kind, teacher):
+    student = draft(kind(), teacher)
+    assert student.spec.tokenizer == fingerprint.of_tokenizer(student.tokenizer) != teacher.spec.tokenizer
+    assert student.spec.segmentation == teacher.spec.segmentation == teacher.spec.tokenizer
+    for text in TEXTS:
+        assert student.tokenizer.tokenize(text) == teacher.tokenizer.tokenize(text)
+
+
+@pytest.mark.parametrize("kind", [BiLSTM, CNNLSTM])
+def test_students_with_words_of_their_own_cut_the_texts_elsewhere(kind, teacher):
+    spec = draft(kind(vocabulary="words"), teacher).spec
+    assert spec.segmentation == spec.tokenizer != teacher.spec.segmentation
 
 
 def test_each_student_says_where_it_starts_from(teacher):

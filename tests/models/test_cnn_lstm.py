@@ -1,10 +1,13 @@
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, BertTokenizer
 
+from data.tokenization import TrainingTexts
 from models.cnn_lstm import CNNLSTM, spelling
 
 TEXTS = ["a good film", "größer und internationalization"]
+CORPUS = TrainingTexts(Dataset.from_dict({"text": TEXTS}), 64)
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film", "##film", "ĠKino", "▁kino", "größe", "##"]
 
 
@@ -24,7 +27,7 @@ def student():
         character_filters=7,
         word_length=8,
     )
-    return blueprint.draft(("bad", "good"), None, lambda: TEXTS).network().eval()
+    return blueprint.draft(("bad", "good"), None, CORPUS).network().eval()
 
 
 def test_a_word_is_spelt_by_its_bytes():

@@ -1,11 +1,14 @@
+import shutil
+
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from models.network import Network, parameter_count
-from models.output import AttentionRecord
+from models.exits import mean_of_real
+from models.network import Network, attention_layers, by_layer, parameter_count
+from models.output import ATTENTION, LAYERWISE, LOGITS, STATES, Field
 from models.sources import Folder
 from models.transformer import Pretrained, load
 
@@ -14,7 +17,7 @@ TEXTS = ["a wonderful film", "its plot is dull and boring", "a"]
 
 @pytest.fixture
 def network(fine_tuned):
-    return Pretrained(Folder(str(fine_tuned))).draft(("bad", "good"), None, list).network().eval()
+    return Pretrained(Folder(str(fine_tuned))).draft(("bad", "good")).network().eval()
 
 
 def encodings(network, texts=TEXTS):
@@ -28,11 +31,33 @@ def test_it_reads_the_encoding_of_its_own_tokenizer(network, fine_tuned):
     torch.testing.assert_close(network(other | encodings(network)).logits, expected)
 
 
+def recorded(output):
+    """The fields that an output has beside its logits."""
+    return {Field(name, layer) for name in LAYERWISE for layer in getattr(output, name)}
+
+
 def test_nothing_is_recorded_that_was_not_asked_for(network):
     output = network(encodings(network))
-    assert output.hidden_states is None
-    assert output.attentions is None
+    assert recorded(output) == set()
     assert output.exits == ()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {Field("hidden_states", 2)},
+        {Field("mean_states", 4), LOGITS},
+        {Field("cls_states", 0), Field("hidden_states", 4)},
+        {Field("attention_scores", 2), Field("keys", 2), Field("values", 4)},
+        {Field("queries", 1), Field("mean_states", 1)},
+        {Field(name, layer) for name in STATES | ATTENTION for layer in (1, 3)},
+    ],
+)
+def test_exactly_the_tensors_asked_for_are_given(network, fields):
+    network.record(fields)
+    output = network(encodings(network), frozenset(fields))
+    assert recorded(output) == fields - {LOGITS}
+    assert output.logits.shape == (3, 2)
 
 
 def test_the_mask_tells_the_real_positions(network):
@@ -41,25 +66,68 @@ def test_the_mask_tells_the_real_positions(network):
     assert mask.sum(1).tolist() == [len(ids) for ids in network.tokenizer(TEXTS)["input_ids"]]
 
 
+def everything(network):
+    """All that a network of four layers can give beside its logits."""
+    states = {Field(name, layer) for name in STATES for layer in range(5)}
+    return frozenset(states | {Field(name, layer) for name in ATTENTION for layer in range(1, 5)})
+
+
 def test_hidden_states_are_as_many_and_as_wide_as_the_spec_says(network):
-    states = network(encodings(network), {"hidden_states"}).hidden_states
-    assert tuple(state.shape[-1] for state in states) == network.spec.widths
+    fields = frozenset(Field("hidden_states", layer) for layer in range(network.spec.layers + 1))
+    states = network(encodings(network), fields).hidden_states
+    assert tuple(states[layer].shape[-1] for layer in range(len(states))) == network.spec.widths
 
 
-def test_attentions_are_given_once_it_is_prepared_to(network):
-    network.record({"attentions"})
-    output = network(encodings(network), {"attentions"})
-    assert len(output.attentions) == network.spec.layers
-    assert all(isinstance(record, AttentionRecord) for record in output.attentions)
-    assert output.attentions[0].scores.shape[1] == network.spec.heads
-    assert output.hidden_states is None
+def test_states_are_those_of_their_layer_and_what_is_made_of_them(network):
+    inputs = encodings(network)[network.spec.tokenizer]
+    expected = network.model(**inputs, output_hidden_states=True).hidden_states
+    output = network(encodings(network), frozenset(key for key in everything(network) if key.name in STATES))
+    for layer in range(5):
+        torch.testing.assert_close(output.hidden_states[layer], expected[layer])
+        torch.testing.assert_close(output.mean_states[layer], mean_of_real(expected[layer], output.mask))
+        torch.testing.assert_close(output.cls_states[layer], expected[layer][:, 0])
+
+
+def test_attention_is_that_of_its_layer(network, fine_tuned):
+    network.record(everything(network))
+    output = network(encodings(network), everything(network))
+    eager = AutoModelForSequenceClassification.from_pretrained(fine_tuned, attn_implementation="eager").eval()
+    expected = eager(**encodings(network)[network.spec.tokenizer], output_attentions=True).attentions
+    for layer in range(1, 5):
+        scores = output.attention_scores[layer].masked_fill(~output.mask[:, None, None], -torch.inf)
+        torch.testing.assert_close(scores.softmax(-1), expected[layer - 1])
+        modules = network.model.bert.encoder.layer[layer - 1].attention.self
+        for name, project in (("queries", modules.query), ("keys", modules.key), ("values", modules.value)):
+            projected = project(output.hidden_states[layer - 1]).unflatten(-1, (2, 16)).transpose(1, 2)
+            torch.testing.assert_close(getattr(output, name)[layer], projected)
+    assert output.attention_scores[1].shape[1] == network.spec.heads
+
+
+def test_the_layers_of_attention_are_those_of_its_fields():
+    fields = {Field("keys", 2), Field("attention_scores", 4), Field("values", 2), Field("cls_states", 1), LOGITS}
+    assert attention_layers(frozenset(fields)) == {2, 4}
+    assert attention_layers(frozenset()) == set()
+
+
+@pytest.mark.parametrize(
+    ("fields", "implementation"),
+    [
+        ({Field("queries", 1)}, "recording"),
+        ({Field("mean_states", 1), Field("hidden_states", 4), LOGITS}, "sdpa"),
+        (set(), "sdpa"),
+    ],
+)
+def test_attention_is_as_fast_as_what_is_asked_for_allows(network, fields, implementation):
+    network.record(frozenset({Field("attention_scores", 3)}))
+    network.record(frozenset(fields))
+    assert network.model.config._attn_implementation == implementation
 
 
 def test_exits_add_their_logits_and_hand_out_no_hidden_states(network):
     network.add_exits((1, 3))
     output = network.eval()(encodings(network))
     assert [logits.shape for logits in output.exits] == [(3, 2), (3, 2)]
-    assert output.hidden_states is None
+    assert recorded(output) == set()
 
 
 def test_a_saved_network_says_the_same(network, tmp_path):
@@ -78,7 +146,7 @@ def test_saving_leaves_the_network_as_it_was(network, tmp_path):
 
 
 def test_a_network_that_records_is_saved_as_one_that_does_not(network, tmp_path):
-    network.record({"attentions"})
+    network.record(frozenset({Field("attention_scores", 1)}))
     network.save(tmp_path)
     assert load(tmp_path).model.config._attn_implementation == "sdpa"
 
@@ -113,3 +181,47 @@ def test_its_gradients_reach_the_embeddings(network):
     network(encodings(network)).logits.sum().backward()
     assert network.model.get_input_embeddings().weight.grad.abs().sum() > 0
     assert isinstance(network, Network)
+
+
+class TestFingerprint:
+    def test_the_same_weights_elsewhere_have_the_same_name(self, network, tmp_path):
+        network.save(tmp_path / "one")
+        shutil.copytree(tmp_path / "one", tmp_path / "other")
+        names = {load(tmp_path / folder).fingerprint() for folder in ("one", "other")}
+        assert names == {network.fingerprint()}
+
+    def test_every_weight_counts(self, network):
+        names = {network.fingerprint()}
+        for weight in network.model.parameters():
+            with torch.no_grad():
+                weight.flatten()[-1] += 1e-3
+            names.add(network.fingerprint())
+        assert len(names) == 1 + len(list(network.model.parameters()))
+
+    def test_the_precision_of_the_weights_counts(self, network):
+        assert network.fingerprint() != network.bfloat16().fingerprint()
+
+    @pytest.mark.parametrize("changed", [{"layer_norm_eps": 1e-3}, {"hidden_act": "relu"}, {"num_attention_heads": 4}])
+    def test_what_decides_the_output_in_the_config_counts(self, network, changed):
+        before = network.fingerprint()
+        network.model.config.update(changed)
+        assert network.fingerprint() != before
+
+    def test_where_it_was_loaded_from_and_by_whom_does_not_count(self, network):
+        before = network.fingerprint()
+        network.model.config.update({"_name_or_path": "elsewhere", "architectures": None, "transformers_version": "9"})
+        assert network.fingerprint() == before
+
+    def test_having_run_recorded_and_got_exits_does_not_count(self, network):
+        before = network.fingerprint()
+        network.record(everything(network))
+        network(encodings(network), everything(network))
+        network.add_exits((1, 3))
+        network.train().requires_grad_(False)
+        assert network.fingerprint() == before
+
+
+def test_records_belong_to_the_layers_asked_for_or_to_all():
+    """A model whose layers share their modules records in every one."""
+    assert by_layer(["first", "third"], {3, 1}, layers=4) == {1: "first", 3: "third"}
+    assert by_layer(["one", "two", "three"], {3}, layers=3) == {1: "one", 2: "two", 3: "three"}

@@ -3,10 +3,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel, BertConfig, BertModel, DistilBertConfig, ModernBertConfig, RobertaConfig
 
+from data.tokenization import TrainingTexts
 from models.sources import Folder
 from models.transformer import Pretrained, SmallTransformer, chosen_layers, evenly_spaced, load
 from models.words import word_tokenizer
@@ -14,6 +16,7 @@ from potstill.errors import UserError
 
 LABELS = ("bad", "good")
 TEXTS = ["a good film", "a bad film"]
+CORPUS = TrainingTexts(Dataset.from_dict({"text": TEXTS}), 64)
 
 
 def saved(folder, config):
@@ -22,7 +25,7 @@ def saved(folder, config):
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(folder)
     word_tokenizer(TEXTS, 20).save_pretrained(folder)
-    return Pretrained(Folder(str(folder))).draft(LABELS, None, list)
+    return Pretrained(Folder(str(folder))).draft(LABELS)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def teacher(tmp_path):
 
 
 def draft(teacher, **sizes):
-    return SmallTransformer(**sizes).draft(LABELS, teacher, lambda: TEXTS)
+    return SmallTransformer(**sizes).draft(LABELS, teacher, CORPUS)
 
 
 def parameters_of(layer):
@@ -188,7 +191,7 @@ class TestSmallTransformer:
 
     def test_with_the_teachers_width_it_has_the_teachers_feed_forward_part(self, pretrained):
         """MiniLM's is four times as wide as its layers; not every model's is."""
-        teacher = Pretrained(Folder(str(pretrained))).draft(LABELS, None, list)
+        teacher = Pretrained(Folder(str(pretrained))).draft(LABELS)
         assert teacher.config.intermediate_size == 2 * teacher.config.hidden_size
         assert draft(teacher).origin == "the teacher's layers 0, 3"
 
@@ -205,28 +208,28 @@ class TestSmallTransformer:
 
 class TestPretrained:
     def test_it_gives_the_weights_of_its_folder(self, pretrained):
-        network = Pretrained(Folder(str(pretrained))).draft(LABELS, None, list).network()
+        network = Pretrained(Folder(str(pretrained))).draft(LABELS).network()
         expected = BertModel.from_pretrained(pretrained).get_input_embeddings().weight
         assert torch.equal(network.model.get_input_embeddings().weight, expected)
 
     def test_its_classifier_gets_the_classes_of_the_data(self, pretrained):
-        draft = Pretrained(Folder(str(pretrained))).draft(("a", "b", "c"), None, list)
+        draft = Pretrained(Folder(str(pretrained))).draft(("a", "b", "c"))
         assert draft.spec.classes == 3
         assert draft.network().model.config.id2label == {0: "a", 1: "b", 2: "c"}
 
     def test_it_says_where_its_weights_come_from(self, pretrained):
-        draft = Pretrained(Folder(str(pretrained))).draft(LABELS, None, list)
+        draft = Pretrained(Folder(str(pretrained))).draft(LABELS)
         assert draft.origin == f"weights from {pretrained}"
 
     def test_a_missing_folder_is_one_line(self, tmp_path):
         with pytest.raises(UserError) as caught:
-            Pretrained(Folder(str(tmp_path / "nowhere"))).draft(LABELS, None, list)
+            Pretrained(Folder(str(tmp_path / "nowhere"))).draft(LABELS)
         assert str(caught.value) == f"{tmp_path}/nowhere: no model here (no config.json)"
 
     def test_a_folder_without_weights_is_one_line(self, pretrained, tmp_path):
         shutil.copytree(pretrained, tmp_path / "copy")
         (tmp_path / "copy" / "model.safetensors").unlink()
-        draft = Pretrained(Folder(str(tmp_path / "copy"))).draft(LABELS, None, list)
+        draft = Pretrained(Folder(str(tmp_path / "copy"))).draft(LABELS)
         with pytest.raises(UserError, match=r"^model .*copy: .*teacher=local teacher\.path=…$"):
             draft.network()
 
@@ -234,17 +237,17 @@ class TestPretrained:
         shutil.copytree(pretrained, tmp_path / "copy")
         (tmp_path / "copy" / "config.json").write_text("{")
         with pytest.raises(UserError, match=r"^model .*copy: "):
-            Pretrained(Folder(str(tmp_path / "copy"))).draft(LABELS, None, list)
+            Pretrained(Folder(str(tmp_path / "copy"))).draft(LABELS)
 
     def test_weights_for_another_number_of_classes_are_refused(self, fine_tuned):
         with pytest.raises(UserError, match=r"^model "):
-            Pretrained(Folder(str(fine_tuned))).draft(("a", "b", "c"), None, list).network()
+            Pretrained(Folder(str(fine_tuned))).draft(("a", "b", "c")).network()
 
     def test_weights_that_break_off_are_one_line(self, pretrained, tmp_path):
         shutil.copytree(pretrained, tmp_path / "copy")
         weights = tmp_path / "copy" / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:5000])
-        draft = Pretrained(Folder(str(tmp_path / "copy"))).draft(LABELS, None, list)
+        draft = Pretrained(Folder(str(tmp_path / "copy"))).draft(LABELS)
         with pytest.raises(UserError, match=r"^model .*copy: "):
             draft.network()
 
@@ -253,7 +256,7 @@ class TestPretrained:
         for path in (tmp_path / "copy").glob("tokenizer*"):
             path.unlink()
         with pytest.raises(UserError, match="tokenizer"):
-            Pretrained(Folder(str(tmp_path / "copy"))).draft(LABELS, None, list)
+            Pretrained(Folder(str(tmp_path / "copy"))).draft(LABELS)
 
     def test_a_saved_network_is_loaded_with_its_classes(self, fine_tuned):
         network = load(fine_tuned)

@@ -2,8 +2,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertTokenizer, DistilBertTokenizer
@@ -79,6 +81,39 @@ class TestOfFiles:
         (tmp_path / "inner").mkdir()
         moved = [path.rename(tmp_path / "inner" / path.name) for path in files]
         assert fingerprint.of_files(moved) == before
+
+
+class TestOfTensors:
+    TENSORS: ClassVar = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(1, dtype=torch.int64)}
+
+    def test_their_order_and_place_in_memory_do_not_count(self):
+        turned = {"b": self.TENSORS["b"].clone(), "a": self.TENSORS["a"].t().contiguous().t()}
+        assert not turned["a"].is_contiguous()
+        assert fingerprint.of_tensors(turned) == fingerprint.of_tensors(self.TENSORS)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"a": torch.tensor([[0.0, 1, 2], [3, 4, 6]])},
+            {"a": torch.arange(6.0).view(3, 2)},
+            {"a": torch.arange(6.0).view(2, 3).double()},
+            {"a": torch.arange(6.0).view(2, 3).view(torch.int32)},
+            {"b": torch.tensor([1])},
+            {"c": torch.zeros(0)},
+        ],
+        ids=["content", "shape", "precision", "type", "dimensions", "one more"],
+    )
+    def test_everything_else_counts(self, other):
+        assert fingerprint.of_tensors(self.TENSORS | other) != fingerprint.of_tensors(self.TENSORS)
+
+    def test_names_count(self):
+        renamed = {"a": self.TENSORS["a"], "c": self.TENSORS["b"]}
+        assert fingerprint.of_tensors(renamed) != fingerprint.of_tensors(self.TENSORS)
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.bool])
+    def test_every_type_can_be_named(self, dtype):
+        one, other = (fingerprint.of_tensors({"a": torch.tensor(row).to(dtype)}) for row in ([0, 1], [1, 0]))
+        assert one != other
 
 
 class TestOfTokenizer:

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 
 from kd.knowledge import relation
 from kd.knowledge.relation import AngleRelation, DistanceRelation, SimilarityPreserving
+from models.output import Field
+
+TERMS = (DistanceRelation, AngleRelation, SimilarityPreserving)
 
 
 def points(*rows):
@@ -73,3 +76,28 @@ def test_widths_need_not_agree_and_gradients_are_right(term):
 def test_the_order_of_a_batch_does_not_matter(term):
     learner, teacher, order = random_points(0), random_points(1), torch.tensor([3, 0, 4, 1, 2])
     assert torch.allclose(term.compare(learner[order], teacher[order]), term.compare(learner, teacher))
+
+
+@pytest.mark.parametrize("make", TERMS)
+def test_what_is_compared_are_the_mean_states_of_both_last_layers(make, make_spec, make_output):
+    learner, teacher, term = make_spec(widths=(8, 8, 6)), make_spec(widths=(8,) * 5), make()
+    assert term.requires(learner, teacher) == ({Field("mean_states", 2)}, {Field("mean_states", 4)})
+    ours, theirs = make_output(learner, lengths=[2, 5, 1, 3]), make_output(teacher, seed=1, lengths=[2, 5, 1, 3])
+    vectors = [
+        torch.stack([row[real].mean(0) for row, real in zip(output.hidden_states[last], output.mask, strict=True)])
+        for output, last in ((ours, 2), (theirs, 4))
+    ]
+    term.connect(learner, teacher)
+    torch.testing.assert_close(term(ours, theirs, {}), term.compare(*vectors))
+
+
+@pytest.mark.parametrize("make", TERMS)
+def test_too_few_rows_cost_nothing_and_have_gradients(make, make_spec, make_output):
+    spec, term = make_spec(), make()
+    term.connect(spec, spec)
+    one = make_output(spec, rows=term.rows - 1)
+    one.mean_states[2].requires_grad_()
+    loss = term(one, make_output(spec, rows=term.rows - 1, seed=1), {})
+    loss.backward()
+    assert loss == 0
+    assert one.mean_states[2].grad.eq(0).all()

@@ -59,4 +59,6 @@ def test_three_average_what_two_others_say():
 
 def test_the_teacher_is_nobodys_peer(make_spec):
     specs = {"student": make_spec(), "peer": make_spec(), "teacher": make_spec()}
-    assert list(map(str, Mutual().pairs(specs))) == ["student<-peer", "peer<-student"]
+    pairs = Mutual().pairs(specs)
+    assert list(map(str, pairs)) == ["student<-peer", "peer<-student"]
+    assert {pair.network for pair in pairs} == {None}

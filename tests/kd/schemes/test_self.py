@@ -13,6 +13,11 @@ def test_every_exit_learns_from_the_deepest(make_spec):
     assert pairs[2].teacher_spec.widths == (4, 5, 6, 7)
 
 
+def test_an_exit_is_a_part_of_the_student(make_spec):
+    pairs = SelfDistillation().pairs({"student": make_spec(widths=(4, 5, 6, 7))})
+    assert [pair.network for pair in pairs] == [None, "student", "student"]
+
+
 def test_an_exit_is_the_network_cut_after_its_layer(make_spec, make_output):
     spec = make_spec(widths=(8,) * 4)
     output = make_output(spec)
@@ -23,8 +28,10 @@ def test_an_exit_is_the_network_cut_after_its_layer(make_spec, make_output):
     assert (deepest.teacher, deepest.weight) == (None, 1)
     assert (shallow.weight, middle.weight) == (0.3, 0.3)
     assert middle.learner.logits is output.exits[1]
-    assert len(middle.learner.hidden_states) == 3
-    assert len(middle.learner.attentions) == 2
+    assert shallow.learner.logits is output.exits[0]
+    assert middle.learner.exits == ()
+    assert middle.learner.hidden_states is output.hidden_states
+    assert middle.learner.attention_scores is output.attention_scores
     assert not middle.teacher.logits.requires_grad
 
 

@@ -1,0 +1,136 @@
+"""One tensor that a teacher gives, by example id."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import xxhash
+from torch import Tensor
+
+from kd.store import files, ragged
+
+INDEX = "index"
+
+
+class Column:
+    """Rows in shards of some megabytes, and an index that finds a row by its id.
+
+    A shard is named by its content and never changes. It holds `ids` `[N]`, `ends` `[N]` and the rows
+    one after the other in `values`; row n reaches from `ends[n - 1]` to `ends[n]`. The index holds the
+    sorted `ids` with `shards` and `rows`, where each is; it names the shards that it knows, so that what
+    others write meanwhile is not seen. Both are mapped into memory, never read as a whole.
+
+    Args:
+        folder: of the column; need not be there yet.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.open()
+
+    def __reduce__(self) -> tuple[type["Column"], tuple[Path]]:
+        return Column, (self.folder,)  # another process maps the files itself
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def open(self) -> None:
+        """See what is there now."""
+        self._ids = self._shard_of = self._row_of = np.empty(0, np.int64)
+        self._values: list[Tensor] = []
+        self._ends: list[np.ndarray] = []
+        self.shape: ragged.Shape = ()
+        path = self.folder / f"{INDEX}{files.SUFFIX}"
+        if not path.exists():
+            return
+        arrays, metadata = files.read(path)
+        self._ids, self._shard_of, self._row_of = (arrays[name].numpy() for name in ("ids", "shards", "rows"))
+        for name in json.loads(metadata["shards"]):
+            shard, about = files.read(self.folder / name)
+            self._values.append(shard["values"])
+            self._ends.append(shard["ends"].numpy())
+            self.shape = tuple(json.loads(about["shape"]))
+
+    def missing(self, ids: np.ndarray) -> np.ndarray:
+        """Which of the ids have no row here, as an array of bool."""
+        if not len(self):
+            return np.ones(len(ids), dtype=bool)
+        return self._ids[np.searchsorted(self._ids, ids).clip(max=len(self) - 1)] != ids
+
+    def read(self, ids: np.ndarray, lengths: Sequence[int], width: int) -> Tensor:
+        """The rows of these ids as a batch `[B, …]`.
+
+        Args:
+            ids: none of them missing.
+            lengths: real positions of each.
+            width: positions of the batch.
+        """
+        places = np.searchsorted(self._ids, ids)
+        where = zip(self._shard_of[places].tolist(), self._row_of[places].tolist(), strict=True)
+        return ragged.pad([self._row(*place) for place in where], self.shape, lengths, width)
+
+    def append(self, ids: Sequence[int], rows: Sequence[Tensor], shape: ragged.Shape) -> None:
+        """Write one more shard; the index does not know it yet."""
+        ends = torch.tensor([len(row) for row in rows]).cumsum(0)
+        tensors = {"ids": torch.tensor(ids), "ends": ends, "values": torch.cat(list(rows))}
+        files.write(self.folder, tensors, {"shape": json.dumps(shape)})
+
+    def check(self) -> list[Path]:
+        """Compare every shard with its name, set damaged ones aside, and renew the index where it is not of today.
+
+        Only to be called by whoever holds the lock of the store.
+
+        Returns:
+            The damaged shards, under their former names.
+        """
+        damaged = [path for path in self.shards() if not files.is_whole(path)]
+        for path in damaged:
+            path.rename(path.with_suffix(files.DAMAGED))
+        if not self._index_is_of_today():
+            self.index()
+        return damaged
+
+    def shards(self) -> list[Path]:
+        """The shards that are there, whether the index knows them or not."""
+        return sorted(path for path in self.folder.glob(f"*{files.SUFFIX}") if path.stem != INDEX)
+
+    def index(self) -> None:
+        """Write the index of all shards that are there; where an id has several rows, it finds one of them."""
+        shards = self.shards()
+        if not shards and not self.folder.exists():
+            return
+        ids = [files.read(path)[0]["ids"].numpy() for path in shards]
+        arrays = {
+            "ids": np.concatenate([*ids, np.empty(0, np.int64)]),
+            "shards": np.repeat(np.arange(len(ids), dtype=np.int32), [len(some) for some in ids]),
+            "rows": np.concatenate([*(np.arange(len(some), dtype=np.int32) for some in ids), np.empty(0, np.int32)]),
+        }
+        _, first = np.unique(arrays["ids"], return_index=True)
+        tensors = {name: torch.from_numpy(array[first]) for name, array in arrays.items()}
+        names = json.dumps([path.name for path in shards])
+        files.write(self.folder, tensors, {"shards": names, "digest": _digest(tensors, names)}, INDEX)
+        self.open()
+
+    def _index_is_of_today(self) -> bool:
+        path = self.folder / f"{INDEX}{files.SUFFIX}"
+        if not path.exists():
+            return False
+        try:
+            tensors, metadata = files.read(path)
+        except Exception:  # whatever a damaged file makes the library say, the index is made anew
+            return False
+        names = json.dumps([path.name for path in self.shards()])
+        return metadata.get("shards") == names and metadata.get("digest") == _digest(tensors, names)
+
+    def _row(self, shard: int, row: int) -> Tensor:
+        ends = self._ends[shard]
+        return self._values[shard][int(ends[row - 1]) if row else 0 : int(ends[row])]
+
+
+def _digest(tensors: dict[str, Tensor], names: str) -> str:
+    state = xxhash.xxh3_128(names.encode())
+    for _, tensor in sorted(tensors.items()):
+        state.update(tensor.numpy().tobytes())
+    return state.hexdigest()

@@ -1,0 +1,147 @@
+"""Asking a teacher once for every example that its store lacks."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric.utilities.apply_func import move_data_to_device
+from torch import Tensor
+from tqdm import tqdm
+
+from data.columns import pieces
+from kd.store import ragged
+from kd.store.store import Store
+from models.output import Field, Fields, ModelOutput
+
+SHARD_BYTES = 2**27
+SHARD_SECONDS = 60.0
+
+
+class Rows(Protocol):
+    """What is filled from: `data.batches.EncodedExamples`."""
+
+    ids: Any
+
+    def __len__(self) -> int: ...
+    def lengths(self, rows: np.ndarray, tokenizer: str | None = None) -> np.ndarray: ...
+    def __getitems__(self, rows: Sequence[int]) -> dict[str, Any]: ...
+
+
+class Teacher(Protocol):
+    """Who is asked: `kd.signals.LiveTeacher`."""
+
+    def __call__(self, batch: Mapping[str, Any]) -> ModelOutput: ...
+
+
+class Writer:
+    """Gathers rows and writes them as shards: of some size, but at least one a minute, so that little can be lost."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        self._clear()
+
+    def add(self, field: Field, ids: np.ndarray, lengths: Sequence[int], values: Tensor) -> None:
+        """Take the field's values `[B, …]` for these ids."""
+        for name, (positions, part) in self.store.columns_of(field, values).items():
+            shape, rows = ragged.cut(part.cpu(), positions, lengths)
+            known = self._rows.setdefault(name, (shape, [], []))
+            known[1].extend(ids.tolist())
+            known[2].extend(rows)
+            self._bytes += sum(row.nbytes for row in rows)
+        if self._bytes >= SHARD_BYTES or time.monotonic() - self._since >= SHARD_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what there is."""
+        for name, (shape, ids, rows) in self._rows.items():
+            self.store.column(name).append(ids, rows, shape)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._rows: dict[str, tuple[ragged.Shape, list[int], list[Tensor]]] = {}
+        self._bytes, self._since = 0, time.monotonic()
+
+
+def fill(
+    store: Store,
+    teacher: Teacher,
+    examples: Rows,
+    tokenizer: str,
+    fields: Fields,
+    device: torch.device,
+    share: tuple[int, int] = (0, 1),
+    bar: bool = False,
+) -> None:
+    """Compute what the store lacks, in batches of about the same length, the longest first.
+
+    The teacher runs in full precision. Only fields that a row lacks are written.
+
+    Args:
+        store: opened and checked.
+        teacher: gives at least the fields.
+        examples: the rows.
+        tokenizer: fingerprint of the teacher's.
+        fields: to keep.
+        device: where the teacher runs.
+        share: rank and number of ranks; each takes its part of the batches.
+        bar: show progress.
+    """
+    writer = Writer(store)
+    with tqdm(total=len(examples), desc="store", unit="row", disable=not bar) as progress:
+        for rows in pieces(len(examples)):
+            lacking = lacking_rows(store, examples, fields, rows)
+            progress.update(len(rows) - len(lacking))
+            for number, batch in enumerate(token_batches(examples, lacking, tokenizer, store.settings.batch_tokens)):
+                if number % share[1] == share[0]:
+                    _ask(store, teacher, examples.__getitems__(batch.tolist()), tokenizer, fields, device, writer)
+                progress.update(len(batch))
+    writer.flush()
+
+
+def lacking_rows(store: Store, examples: Rows, fields: Fields, rows: np.ndarray) -> np.ndarray:
+    """Those of the rows that lack a field; of rows with the same text only one."""
+    lacking = rows[store.missing_any(fields, examples.ids[rows])]
+    _, first = np.unique(examples.ids[lacking], return_index=True)
+    return lacking[first]
+
+
+def token_batches(examples: Rows, rows: np.ndarray, tokenizer: str, tokens: int) -> Iterator[np.ndarray]:
+    """The rows from long to short, as many at a time as fit into so many tokens, padding counted; at least one."""
+    lengths = examples.lengths(rows, tokenizer)
+    order = np.argsort(-lengths, kind="stable")
+    rows, lengths = rows[order], lengths[order]
+    while len(rows):
+        count = max(1, tokens // max(1, int(lengths[0])))
+        yield rows[:count]
+        rows, lengths = rows[count:], lengths[count:]
+
+
+def seconds_estimated(teacher: Teacher, examples: Rows, tokenizer: str, tokens: int, device: torch.device) -> float:
+    """Seconds for all rows, from one batch of ordinary length after one to warm up."""
+    some = np.linspace(0, len(examples) - 1, min(len(examples), 1000)).astype(np.int64)
+    batches = list(token_batches(examples, np.unique(some), tokenizer, tokens))
+    batch = batches[len(batches) // 2].tolist()
+    with torch.inference_mode():
+        for _ in range(2):
+            start = time.monotonic()
+            teacher(move_data_to_device(examples.__getitems__(batch), device)).logits.cpu()
+    return (time.monotonic() - start) / len(batch) * len(examples)
+
+
+def _ask(
+    store: Store,
+    teacher: Teacher,
+    batch: dict[str, Any],
+    tokenizer: str,
+    fields: Fields,
+    device: torch.device,
+    writer: Writer,
+) -> None:
+    ids, lengths = batch["id"].numpy(), batch["encodings"][tokenizer]["attention_mask"].sum(1)
+    with torch.inference_mode():
+        output = teacher(move_data_to_device(batch, device))
+    for field in sorted(fields):
+        if len(lacking := np.nonzero(store.missing(field, ids))[0]):
+            writer.add(field, ids[lacking], lengths[lacking].tolist(), output[field][torch.from_numpy(lacking)])

@@ -1,0 +1,135 @@
+"""All that one teacher has said, by example id."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kd.store import top
+from kd.store.column import Column
+from models.output import LOGITS, Field, Fields, sequence_dimensions
+from potstill import fingerprint
+from potstill.errors import UserError
+
+ABOUT, LOCK = "about.json", "lock"
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where and how teacher outputs are kept.
+
+    Args:
+        folder: of all stores.
+        budget: gigabytes (10^9 bytes) that a run may need of a teacher; where it needs more, the teacher is asked
+            anew in every step. 0 keeps nothing.
+        dtype: `float16`, `bfloat16` or `float32`.
+        top_k: of logits at each position, where there are more classes, only so many are kept, and the mass of
+            the rest; logits of whole texts are kept whole.
+        batch_tokens: tokens in a batch of the teacher's pass, padding counted.
+    """
+
+    folder: str
+    budget: float = 20.0
+    dtype: str = "float16"
+    top_k: int = 256
+    batch_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise UserError(f"store.dtype: {self.dtype!r} is none of {', '.join(DTYPES)}")
+        if not isinstance(self.budget, int | float) or self.budget < 0:
+            raise UserError(f"store.budget: {self.budget!r} is not a number of gigabytes from 0 on")
+        for name in ("top_k", "batch_tokens"):
+            if not isinstance(value := getattr(self, name), int) or value < 1:
+                raise UserError(f"store.{name}: {value!r} is not a whole number above 0")
+
+
+class Store:
+    """The columns of one teacher at one tokenization.
+
+    Args:
+        settings: of all stores.
+        key: what decides the teacher's outputs beside the example: weights, tokenizer, length.
+        about: the same for a person to read.
+    """
+
+    def __init__(self, settings: Settings, key: object, about: Mapping[str, Any]):
+        self.settings, self.about = settings, dict(about) | {"dtype": settings.dtype}
+        self.folder = Path(settings.folder) / fingerprint.of_value([key, settings.dtype, settings.top_k])
+        self._columns: dict[str, Column] = {}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which numbers are kept."""
+        return DTYPES[self.settings.dtype]
+
+    def column(self, name: str) -> Column:
+        """The column of a field, opened once."""
+        if name not in self._columns:
+            self._columns[name] = Column(self.folder / name)
+        return self._columns[name]
+
+    def missing(self, field: Field, ids: np.ndarray) -> np.ndarray:
+        """Which of the ids have no value of the field, as an array of bool."""
+        missing = self.column(str(field)).missing(ids)
+        return missing & self.column(top.REST).missing(ids) if field == LOGITS else missing
+
+    def missing_any(self, fields: Iterable[Field], ids: np.ndarray) -> np.ndarray:
+        """Which of the ids lack at least one of the fields."""
+        return np.logical_or.reduce([self.missing(field, ids) for field in fields])
+
+    def read(self, field: Field, ids: np.ndarray, lengths: Sequence[int], width: int, classes: int) -> Tensor:
+        """A field's values for these ids as a batch padded to `width` positions; `classes` is C of the logits."""
+        if field != LOGITS or not len(self.column(top.REST)):
+            return self.column(str(field)).read(ids, lengths, width)
+        largest, their_classes, rest = (self.column(name).read(ids, lengths, width) for name in top.COLUMNS)
+        return top.restore(largest, their_classes, rest, classes)
+
+    def columns_of(self, field: Field, values: Tensor) -> dict[str, tuple[tuple[int, ...], Tensor]]:
+        """What is kept of a field's values `[B, …]`: column -> dimensions that count positions, and numbers."""
+        positions = sequence_dimensions(field, values.dim())
+        if field != LOGITS or not positions or values.shape[-1] <= self.settings.top_k:
+            return {str(field): (positions, self._rounded(field, values))}
+        parts = top.compress(values.float(), self.settings.top_k)
+        rounded = {name: self._rounded(field, parts[name]) for name in (top.TOP, top.REST)}
+        return {name: (positions, part) for name, part in (parts | rounded).items()}
+
+    def open(self, fields: Fields) -> None:
+        """See what is there now."""
+        for column in self._all(fields):
+            column.open()
+
+    def check(self, fields: Fields) -> list[Path]:
+        """Verify the columns of the fields and renew their indices; gives the damaged shards, now set aside."""
+        self._note_use()
+        return [path for column in self._all(fields) for path in column.check()]
+
+    def index(self, fields: Fields) -> None:
+        """Let the columns of the fields find what was appended."""
+        for column in self._all(fields):
+            column.index()
+
+    def _all(self, fields: Fields) -> list[Column]:
+        names = [str(field) for field in fields] + (list(top.COLUMNS) if LOGITS in fields else [])
+        return [self.column(name) for name in names]
+
+    def _rounded(self, field: Field, values: Tensor) -> Tensor:
+        rounded = values.to(self.dtype)
+        if not rounded.isfinite().all():
+            reason = "is not finite" if not values.isfinite().all() else f"is too large for {self.settings.dtype}"
+            raise UserError(f"store.dtype: a number of the teacher's {field} {reason}; take bfloat16, or store=off")
+        return rounded
+
+    def _note_use(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / ABOUT
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(self.about | {"used": time.time()}, indent=2))
+        unfinished.replace(path)

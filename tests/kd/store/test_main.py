@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+from kd.store import __main__ as program
+from kd.store.store import Settings, Store
+from models.output import LOGITS
+
+FIELDS = frozenset({LOGITS})
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(Settings(str(tmp_path)), "key", {"teacher": "bert, 6 layers", "max_length": 128})
+    store.check(FIELDS)
+    store.column("logits").append([1, 2], [torch.zeros(2), torch.ones(2)], (2,))
+    store.index(FIELDS)
+    return store
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "kd.store", *map(str, arguments)]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_line_lists_and_verifies(store, tmp_path):
+    code, out, _ = run("list", tmp_path)
+    assert code == 0
+    assert "bert, 6 layers; 128 tokens" in out
+    assert "logits                              2 rows" in out
+    assert run("verify", tmp_path)[:2] == (0, "all shards are whole\n")
+    assert run("list", tmp_path / "none")[0] == 2
+
+
+def test_verify_names_what_is_damaged(store, tmp_path, monkeypatch, capsys):
+    (shard,) = store.column("logits").shards()
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    monkeypatch.setattr(sys, "argv", ["kd.store", "verify", str(tmp_path)])
+    assert program.main() == 1
+    assert f"{shard}: damaged" in capsys.readouterr().out
+
+
+def test_prune_removes_what_is_unused_or_left_over(store, tmp_path):
+    left = store.folder / "logits" / "x.unfinished"
+    left.write_bytes(b"123")
+    assert list(program.prune(tmp_path, days=1)) == [f"{left}: 3 bytes removed"]
+    assert len(store.column("logits").shards()) == 1
+    (line,) = program.prune(tmp_path, days=-1)
+    assert "removed" in line
+    assert not store.folder.exists()
+
+
+def test_prune_leaves_alone_what_is_being_filled(store, tmp_path):
+    with FileLock(store.folder.with_suffix(".lock"), is_singleton=False):
+        (line,) = program.prune(tmp_path, days=-1)
+    assert "kept, a run is filling it" in line
+    assert store.folder.exists()

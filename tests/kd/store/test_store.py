@@ -1,0 +1,92 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from kd.store import ragged, top
+from kd.store.store import Settings, Store
+from models.output import LOGITS, Field
+from potstill.errors import UserError
+
+STATES = Field("hidden_states", 2)
+IDS, LENGTHS = np.array([11, 12, 13]), [4, 2, 3]
+
+
+def store_in(folder, **settings):
+    return Store(Settings(str(folder), **settings), "teacher", {"teacher": "bert"})
+
+
+def put(store, field, values):
+    for name, (positions, part) in store.columns_of(field, values).items():
+        shape, rows = ragged.cut(part, positions, LENGTHS)
+        store.column(name).append(IDS.tolist(), rows, shape)
+    store.index(frozenset({field}))
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("float32", 0), ("float16", 2**-11), ("bfloat16", 2**-8)])
+@pytest.mark.parametrize("shape", [(5,), (4, 2), (4, 7)])
+def test_logits_of_texts_tokens_and_spans_come_back(tmp_path, dtype, digits, shape):
+    store = store_in(tmp_path, dtype=dtype)
+    logits = torch.randn(3, *shape)
+    put(store, LOGITS, logits)
+    back = store.read(LOGITS, IDS[[2, 0]], [3, 4], 4, shape[-1])
+    assert back.dtype == store.dtype
+    real = (np.arange(4) < np.array([3, 4])[:, None]) if len(shape) > 1 else slice(None)
+    torch.testing.assert_close(back.float()[real], logits[[2, 0]][real], rtol=digits, atol=0)
+
+
+def test_logits_over_a_vocabulary_keep_the_largest_and_the_rest(tmp_path):
+    store = store_in(tmp_path, top_k=6, dtype="float32")
+    logits = torch.randn(3, 4, 50)
+    put(store, LOGITS, logits)
+    assert {path.name for path in store.folder.iterdir()} == set(top.COLUMNS)
+    assert not store.missing(LOGITS, IDS).any()
+    back = store.read(LOGITS, IDS, LENGTHS, 4, 50)
+    assert back.shape == logits.shape
+    parts = top.compress(logits, 6)
+    expected = top.restore(parts[top.TOP], parts[top.CLASSES], parts[top.REST], 50)
+    torch.testing.assert_close(back[0], expected[0])
+
+
+def test_a_field_is_missing_until_it_is_indexed(tmp_path):
+    store = store_in(tmp_path)
+    assert store.missing_any({LOGITS, STATES}, IDS).all()
+    put(store, LOGITS, torch.randn(3, 2))
+    assert store.missing_any({LOGITS, STATES}, IDS).all()
+    assert not store.missing(LOGITS, IDS).any()
+    put(store, STATES, torch.randn(3, 4, 8))
+    assert not store.missing_any({LOGITS, STATES}, IDS).any()
+
+
+def test_teachers_lengths_and_types_do_not_share(tmp_path):
+    settings = [Settings("x"), Settings("x", dtype="float32"), Settings("x", top_k=9)]
+    folders = {Store(some, key, {}).folder for some in settings for key in (["w1", 128], ["w2", 128], ["w1", 64])}
+    assert len(folders) == 9
+    assert Store(Settings("x", budget=1), ["w1", 128], {}).folder in folders
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(1e6, "is too large for float16"), (float("nan"), "is not finite"), (float("inf"), "is not finite")],
+)
+def test_numbers_that_cannot_be_kept_are_named(tmp_path, value, reason):
+    with pytest.raises(UserError, match=f"hidden_states.2 {reason}"):
+        store_in(tmp_path).columns_of(STATES, torch.full((1, 1, 1), value))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("dtype", "int8"), ("budget", -1), ("budget", "much"), ("top_k", 0), ("batch_tokens", 1.5)]
+)
+def test_settings_that_cannot_be_are_refused(key, value):
+    with pytest.raises(UserError, match=f"store.{key}: "):
+        Settings("x", **{key: value})
+
+
+def test_a_store_says_whose_it_is_and_when_it_was_used(tmp_path):
+    store = store_in(tmp_path)
+    store.check(frozenset({LOGITS}))
+    about = json.loads((store.folder / "about.json").read_text())
+    assert about["teacher"] == "bert"
+    assert about["dtype"] == "float16"
+    assert about["used"] > 1e9
