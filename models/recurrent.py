@@ -56,10 +56,13 @@ class BidirectionalLayer(nn.Module):
         self.forward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
         self.backward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """`[B, S, input]` to `[B, S, 2 * hidden]`; padded positions give zeros."""
-        turned = reversal(mask)
+    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
+        """`[B, S, input]` to `[B, S, 2 * hidden]`; padded positions give zeros, without mask there are none."""
         ahead, _ = self.forward_lstm(states)
+        if mask is None:
+            back, _ = self.backward_lstm(states.flip(1))
+            return torch.cat([ahead, back.flip(1)], dim=-1)
+        turned = reversal(mask)
         back, _ = self.backward_lstm(_take(states, turned))
         return torch.cat([ahead, _take(back, turned)], dim=-1) * mask.unsqueeze(-1)
 
@@ -75,8 +78,17 @@ def _take(states: Tensor, positions: Tensor) -> Tensor:
     return states.gather(1, positions.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
 
 
-def strongest(states: Tensor, mask: Tensor) -> Tensor:
+def padding_mask(attention_mask: Tensor | None) -> Tensor | None:
+    """The real positions `[B, S]`, or None where all are; on a GPU nobody looks, since that would stall it."""
+    if attention_mask is None or (attention_mask.device.type == "cpu" and bool(attention_mask.all())):
+        return None
+    return attention_mask.bool()
+
+
+def strongest(states: Tensor, mask: Tensor | None) -> Tensor:
     """Greatest value of `[B, S, H]` over the real positions, `[B, H]`."""
+    if mask is None:
+        return states.amax(1)
     return states.masked_fill(~mask.unsqueeze(-1), torch.finfo(states.dtype).min).amax(1)
 
 
@@ -123,7 +135,7 @@ class RecurrentModel(RecurrentPreTrainedModel):
         output_hidden_states: bool = False,
         **_: Any,
     ) -> BaseModelOutput:
-        mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        mask = padding_mask(attention_mask)
         states = [self.embeddings(input_ids)]
         for layer in self.layers:
             states.append(layer(self.dropout(states[-1]), mask))
@@ -159,7 +171,7 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
         **_: Any,
     ) -> SequenceClassifierOutput:
         output = self.encoder(input_ids, attention_mask, output_hidden_states=output_hidden_states)
-        mask = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        mask = padding_mask(attention_mask)
         logits = self.classifier(strongest(output.last_hidden_state, mask))
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=output.hidden_states)
