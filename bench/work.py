@@ -25,17 +25,19 @@ from omegaconf import DictConfig
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from bench.sides.task import Row, collate
+from data.tokenization import TrainingTexts
 from kd.assembly import Assembly
 from kd.knowledge.pairing import layers
 from kd.plan import make_plan, read_examples
 from kd.schemes.base import STUDENT
 from models.network import Network
+from models.vocabulary import cut_vocabulary
 
 ROOT = Path(__file__).parent.parent
 STUDENTS: dict[str, list[str]] = {
     "bert_small": [],
-    "bilstm": ["student.vocabulary=teacher"],
-}  # one encoding serves student and teacher
+    "bilstm": ["student.vocabulary=teacher"],  # which is cut already, so that one encoding serves both
+}
 SAMPLE = ("data=rotten_tomatoes", "data.split.labelled_rows=null")
 
 
@@ -100,13 +102,27 @@ def make_teacher(place: Path, teacher: str, settings: Settings, cache: Path) -> 
         shutil.copytree(teacher, place)
         return
     config = configure(cache, *SAMPLE[:1], "teacher=minilm")
-    network, _ = Assembly(config, make_plan(config), cache, []).teacher()
+    plan = make_plan(config)
+    network, _ = Assembly(config, plan, cache, []).teacher()
     assert network is not None
+    cut(network, TrainingTexts(plan.examples.transfer, settings.max_length))
     if teacher == "large":
         torch.manual_seed(settings.seed)
         names = {name: getattr(network.model.config, name) for name in ("vocab_size", "id2label", "label2id")}
         network.model = BertForSequenceClassification(BertConfig(**names))
     network.save(place)
+
+
+def cut(network: Network, texts: TrainingTexts) -> None:
+    """Leave the network only those pieces of its vocabulary that the texts use."""
+    tokenizer = cut_vocabulary(network.tokenizer, texts.ids(network.tokenizer))
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    kept = network.tokenizer.convert_tokens_to_ids(pieces)
+    table = torch.as_tensor(network.model.get_input_embeddings().weight).detach()[kept]
+    network.model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    torch.as_tensor(network.model.get_input_embeddings().weight).data.copy_(table)
+    network.model.config.pad_token_id = tokenizer.pad_token_id
+    network.tokenizer = tokenizer
 
 
 def write_rows(folder: Path, settings: Settings, cache: Path, data: Sequence[str], teacher: Path) -> None:

@@ -69,10 +69,19 @@ def test_checkpoints_can_be_left_aside():
     assert table.total_aside(one) == 6
 
 
+def test_a_long_run_tells_of_its_first_epochs_unless_they_were_run_by_themselves():
+    long, short = line("bare", 1, [4.0, 2.0, 2.0], store=1.0), line("bare", 2, [9.0])
+    results = Results(table.with_parts([long, short]))
+    assert results.seconds(CELL, 3, "bare") == 9
+    assert sorted(map(table.total, results.of(CELL, 1, "bare"))) == [5, 9]
+    results = Results(table.with_parts([long, line("bare", 1, [7.0])]))
+    assert results.seconds(CELL, 1, "bare") == 7
+
+
 def test_the_page_says_what_was_not_run_and_what_failed():
     failures = [line("torchdistill", 1, [1.0, 1.0, 1.0]), line("textbrewer", 1, [1.0, 1.0, 1.0])]
     page = table.page(LINES, failures, MACHINE, WORK)
-    assert "- torchdistill, bilstm ← minilm, response: 3 epochs" in page
+    assert "- torchdistill, bilstm ← minilm, response: 1, 3 epochs" in page
     assert "- TextBrewer, bilstm" not in page
     assert "minilm bilstm response 3 torchdistill 1" in page
     assert "response 3 textbrewer" not in page  # it went through in the end
