@@ -85,7 +85,7 @@ def test_the_page_says_what_was_not_run_and_what_failed():
     assert "- TextBrewer, bilstm" not in page
     assert "minilm bilstm response 3 torchdistill 1" in page
     assert "response 3 textbrewer" not in page  # it went through in the end
-    assert "| Potstill, store | 10.0 | 2.0 | 0.17 |" in page
+    assert "| Potstill, store | 6.0 | 10.0 | 2.0 | 0.17 |" in page
     assert "| TextBrewer | 3 | 96 | 1.0000 | 0.5000 | 0.5000 | 0.2500 | 75.0% |" in page
 
 
