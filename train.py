@@ -76,7 +76,7 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
     if config.plan:
         return None
     save_config(folder, config, overrides)
-    loggers = [Guarded(name, partial(instantiate, node)) for name, node in config.logger.items()]
+    loggers = [Guarded(name, partial(instantiate, node)) for name, node in (config.get("logger") or {}).items()]
     try:
         for logger in loggers:
             logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from datasets import Dataset
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from transformers import PreTrainedTokenizerFast
@@ -103,6 +104,7 @@ class Batches(pl.LightningDataModule):
             batch_sampler=batches,
             collate_fn=_as_it_is,
             num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
             persistent_workers=self.workers > 0,
         )
 

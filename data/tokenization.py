@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
@@ -14,6 +15,7 @@ from potstill import fingerprint
 log = logging.getLogger(__name__)
 
 KEPT = ("id", "label")
+ENDLESS = 1_000_000  # tokens; longer than any text that is cut elsewhere
 
 
 def sample_lengths(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int, count: int = 1000) -> np.ndarray:
@@ -63,6 +65,22 @@ class TrainingTexts:
             yield from (text for column in ("text", "text_pair") for text in batch.get(column, []))
 
     def ids(self, tokenizer: PreTrainedTokenizerFast) -> list[int]:
-        """Every id that occurs in their encodings, once."""
-        column = tokenize(self.rows, tokenizer, self.max_length).data.column("input_ids")
-        return sorted({number for chunk in column.chunks for number in pc.unique(chunk.values).to_pylist()})
+        """Every id that occurs in their encodings, once; a word counts whole where a text is cut inside it."""
+        table = tokenize(self.rows, tokenizer, self.max_length)
+        if pc.max(table.data.column("length")).as_py() == self.max_length:
+            table = tokenize(self.rows, tokenizer, ENDLESS)
+        return sorted({number for ids in _ids(table) for number in pc.unique(ids).to_pylist()})
+
+    def cut_alike(self, one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast) -> bool:
+        """Whether two tokenizers make the same pieces of each of them."""
+        names = other.convert_ids_to_tokens(list(range(len(other))))
+        vocabulary = one.get_vocab()
+        translated = np.array([vocabulary.get(name, -1) for name in names])
+        ours, theirs = (_ids(tokenize(self.rows, tokenizer, self.max_length)) for tokenizer in (one, other))
+        return list(map(len, ours)) == list(map(len, theirs)) and all(
+            (mine.to_numpy() == translated[its.to_numpy()]).all() for mine, its in zip(ours, theirs, strict=True)
+        )
+
+
+def _ids(table: Dataset) -> list[pa.Array]:
+    return [chunk.values for chunk in table.data.column("input_ids").chunks]

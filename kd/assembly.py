@@ -170,7 +170,7 @@ class Assembly:
         """Fit with the run's trainer settings, or `only` some of them, and what sets the length."""
         settings: dict[str, Any] = OmegaConf.to_container(self.config.trainer, resolve=True)  # type: ignore[assignment]
         settings = {key: value for key, value in settings.items() if not only or key in only}
-        if "profiler" in settings:
+        if isinstance(settings.get("profiler"), dict):
             settings["profiler"]["dirpath"] = str(folder)
         trainer = instantiate({**settings, "precision": self._precision, "_partial_": True, **length}, _convert_="all")
         distiller.networks.train()

@@ -1,6 +1,8 @@
 """Values that cannot be, refused before any work is done."""
 
 import math
+import os
+from pathlib import Path
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -8,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import SchedulerType
 
 from kd.fitting import resolve_precision
+from kd.store.store import Settings
 from models.blueprint import Draft
 from potstill.errors import UserError
 
@@ -32,6 +35,7 @@ def check_values(config: DictConfig) -> None:
     """
     check_numbers(config)
     check_training(config)
+    check_store(instantiate(config.store))
     for key in ("baseline", "teacher.train"):
         if not isinstance(value := OmegaConf.select(config, key), bool):
             raise UserError(f"{key}: {value!r} is neither true nor false")
@@ -60,6 +64,14 @@ def check_training(config: DictConfig) -> None:
         instantiate(config.trainer, precision=precision, logger=False, enable_checkpointing=False)
     except InstantiationException as error:
         raise UserError(f"trainer: {error.__cause__ or error}") from error
+
+
+def check_store(settings: Settings) -> None:
+    """Refuse a folder that cannot be written, before a teacher is fine-tuned for it."""
+    place = Path(settings.folder).absolute()
+    place = next(path for path in (place, *place.parents) if path.exists())
+    if settings.budget and not (place.is_dir() and os.access(place, os.W_OK)):
+        raise UserError(f"store.folder: {settings.folder}: {place} is no folder that can be written; or say store=off")
 
 
 def check_lengths(max_length: int, drafts: list[Draft]) -> None:

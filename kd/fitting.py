@@ -38,6 +38,10 @@ class LastState(Callback):
 
     def __init__(self, path: Path, every_n_steps: int):
         self.path, self.every_n_steps = path, every_n_steps
+        self._kept = 0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._kept = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if self._is_due(trainer) and not self._epoch_is_over(trainer):
@@ -48,13 +52,14 @@ class LastState(Callback):
             self._save(trainer)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
-        batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        return batches % (self.every_n_steps * trainer.accumulate_grad_batches) == 0
+        """Once an update of that number is made; not again before the next, so never amid an accumulation."""
+        return trainer.global_step != self._kept and trainer.global_step % self.every_n_steps == 0
 
     def _epoch_is_over(self, trainer: pl.Trainer) -> bool:
         return trainer.fit_loop.epoch_loop.batch_progress.current.ready >= trainer.num_training_batches
 
     def _save(self, trainer: pl.Trainer) -> None:
+        self._kept = trainer.global_step
         beside = self.path.with_suffix(".unfinished")
         trainer.save_checkpoint(beside)
         if ranks.is_first():

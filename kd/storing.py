@@ -3,14 +3,14 @@
 import logging
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pytorch_lightning.callbacks import Callback
 
 from data.batches import EncodedExamples
@@ -20,6 +20,7 @@ from kd.signals import STORED, LiveTeacher, Reader
 from kd.store.estimate import bytes_needed, in_words
 from kd.store.filling import fill, lacking_rows, seconds_estimated
 from kd.store.store import LOCK, Settings, Store
+from potstill.errors import UserError, disk_is_full
 
 log = logging.getLogger(__name__)
 
@@ -52,73 +53,114 @@ class Storing(Callback):
         self.seconds = time.monotonic() - start
 
     def _reader(self, trainer: pl.Trainer, examples: EncodedExamples, name: str, teacher: LiveTeacher) -> Reader | None:
-        spec = teacher.network.spec
-        need = sum(
-            bytes_needed(teacher.fields, spec, examples.lengths(rows, spec.tokenizer), self.settings.dtype)
-            for rows in pieces(len(examples))
-        )
-        if not self.settings.budget or not self._has_room(name, need):
+        if not self.settings.budget:
             return None
-        store = store_of(self.settings, teacher, self.max_length)
-        with FileLock(store.folder.with_suffix(f".{LOCK}")) if ranks.is_first() else nullcontext():
-            self._complete(trainer, store, examples, name, teacher)
-        return Reader(store, teacher.fields, spec.tokenizer, spec.classes)
+        work = Filling(store_of(self.settings, teacher, self.max_length), examples, name, teacher, trainer)
+        try:
+            stored = work.within_budget() and self._fill(work)
+        except OSError as error:
+            if disk_is_full(error):
+                raise
+            raise UserError(f"store.folder: {self.settings.folder}: {error}") from error
+        spec = teacher.network.spec
+        return Reader(work.store, teacher.fields, spec.tokenizer, spec.classes) if stored else None
 
-    def _has_room(self, name: str, need: int) -> bool:
-        folder = Path(self.settings.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-        if need <= min(self.settings.budget * 1e9, free):
-            return True
-        limit = f"the disk has free ({in_words(free)})" if free < need else f"store.budget={self.settings.budget:g} GB"
-        log.warning("store: %s needs %s, more than %s: it runs live in every step", name, in_words(need), limit)
-        return False
+    def _fill(self, work: "Filling") -> bool:
+        with locked(work.store.folder) if ranks.is_first() else nullcontext():
+            return work.complete(self.bar)
 
-    def _complete(
-        self, trainer: pl.Trainer, store: Store, examples: EncodedExamples, name: str, teacher: LiveTeacher
-    ) -> None:
-        fields = teacher.fields
+
+class Filling:
+    """One teacher's store at the beginning of a fit; every rank does its part.
+
+    Args:
+        store: of the teacher.
+        examples: the training rows.
+        name: of the teacher.
+        teacher: who is asked.
+        trainer: of the fit.
+    """
+
+    def __init__(self, store: Store, examples: EncodedExamples, name: str, teacher: LiveTeacher, trainer: pl.Trainer):
+        self.store, self.examples, self.name, self.teacher, self.trainer = store, examples, name, teacher, trainer
+        self.fields, self.spec = teacher.fields, teacher.network.spec
+
+    def within_budget(self) -> bool:
+        """Whether what the run needs may be stored at all."""
+        need, budget = sum(map(self._bytes, pieces(len(self.examples)))), self.store.settings.budget
+        return need <= budget * 1e9 or self._live(need, f"store.budget={budget:g} GB")
+
+    def complete(self, bar: bool) -> bool:
+        """Ask for what is missing; whether the store then has all rows."""
         if ranks.is_first():
-            for path in store.check(fields):
+            for path in self.store.check(self.fields):
                 log.warning("store: %s is damaged; its rows are computed again", path)
         ranks.wait_for_all()
-        store.open(fields)
-        missing = sum(len(lacking_rows(store, examples, fields, rows)) for rows in pieces(len(examples)))
-        tokenizer, device = teacher.network.spec.tokenizer, trainer.strategy.root_device
+        self.store.open(self.fields)
+        missing, need = self._missing()
         if not missing:
-            log.info("store: %s: all rows found in %s", name, store.folder)
-            return
-        self._announce(store, examples, name, teacher, missing, device, trainer.world_size)
-        share = trainer.global_rank, trainer.world_size
-        fill(store, teacher, examples, tokenizer, fields, device, share, self.bar and ranks.is_first())
+            log.info("store: %s: all rows found in %s", self.name, self.store.folder)
+            return True
+        free = self.trainer.strategy.broadcast(shutil.disk_usage(self.store.settings.folder).free)
+        if need > free:
+            return self._live(need, f"the disk has free ({in_words(free)})")
+        if ranks.is_first():
+            self._announce(missing, need)
+        self._ask(bar)
+        return True
+
+    def _ask(self, bar: bool) -> None:
+        share = self.trainer.global_rank, self.trainer.world_size
+        device = self.trainer.strategy.root_device
+        bar = bar and ranks.is_first()
+        fill(self.store, self.teacher, self.examples, self.spec.tokenizer, self.fields, device, share, bar)
         ranks.wait_for_all()
         if ranks.is_first():
-            store.index(fields)
+            self.store.index(self.fields)
         ranks.wait_for_all()
-        store.open(fields)
-        teacher.network.cpu()
+        self.store.open(self.fields)
+        self.teacher.network.cpu()
 
-    def _announce(
-        self,
-        store: Store,
-        examples: EncodedExamples,
-        name: str,
-        teacher: LiveTeacher,
-        missing: int,
-        device: Any,
-        world_size: int,
-    ) -> None:
-        if not ranks.is_first():
-            return
-        what = ", ".join(map(str, sorted(teacher.fields)))
-        spec = teacher.network.spec
-        some = examples.lengths(np.linspace(0, len(examples) - 1, 1000).astype(np.int64), spec.tokenizer)
-        size = bytes_needed(teacher.fields, spec, some, self.settings.dtype) / len(some) * missing
-        text = f"store: asking {name} once for {what} of {missing:,} of {len(examples):,} rows: {in_words(size)}"
+    def _missing(self) -> tuple[int, int]:
+        """How many rows, and about how many bytes they need."""
+        lacking = (lacking_rows(self.store, self.examples, self.fields, rows) for rows in pieces(len(self.examples)))
+        counts = [(len(rows), self._bytes(rows)) for rows in lacking]
+        return sum(rows for rows, _ in counts), sum(size for _, size in counts)
+
+    def _bytes(self, rows: np.ndarray) -> int:
+        lengths = self.examples.lengths(rows, self.spec.tokenizer)
+        return bytes_needed(self.fields, self.spec, lengths, self.store.settings.dtype)
+
+    def _live(self, need: int, limit: str) -> bool:
+        if ranks.is_first():
+            what = f"{self.name} needs {in_words(need)}"
+            log.warning("store: %s, more than %s: it runs live in every step", what, limit)
+        return False
+
+    def _announce(self, missing: int, need: int) -> None:
+        what, rows = ", ".join(map(str, sorted(self.fields))), len(self.examples)
+        text = f"store: asking {self.name} once for {what} of {missing:,} of {rows:,} rows: {in_words(need)}"
         if missing >= WORTH_AN_ESTIMATE:
-            seconds = seconds_estimated(teacher, examples, spec.tokenizer, self.settings.batch_tokens, device)
-            text += f", about {seconds * missing / len(examples) / world_size:.0f} s"
-        log.info("%s; into %s", text, store.folder)
+            tokens, device = self.store.settings.batch_tokens, self.trainer.strategy.root_device
+            seconds = seconds_estimated(self.teacher, self.examples, self.spec.tokenizer, tokens, device)
+            text += f", about {seconds * missing / rows / self.trainer.world_size:.0f} s"
+        log.info("%s; into %s", text, self.store.folder)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a store; says so where it has to be waited for."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_suffix(f".{LOCK}"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("store: another run is filling %s; waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Readers:

@@ -126,4 +126,4 @@ def _fine_tune(draft: Draft, settings: FineTuning, folder: Path, train: Callable
 
 def from_folder(folder: Path, draft: Draft) -> Network:
     """The draft's network with the weights of a folder."""
-    return Draft(Pretrained(Folder(str(folder))), draft.tokenizer, draft.config).network()
+    return Draft(Pretrained(Folder(str(folder))), draft.tokenizer, draft.config, draft.segmentation).network()

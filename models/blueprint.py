@@ -33,6 +33,9 @@ class Corpus(Protocol):
     def ids(self, tokenizer: PreTrainedTokenizerFast) -> Iterable[int]:
         """Every id that occurs in them, once."""
 
+    def cut_alike(self, one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast) -> bool:
+        """Whether two tokenizers make the same pieces of each of them."""
+
 
 class NoTexts:
     """A corpus for networks that need none."""
@@ -42,6 +45,9 @@ class NoTexts:
 
     def ids(self, tokenizer: PreTrainedTokenizerFast) -> Iterable[int]:
         return ()
+
+    def cut_alike(self, one: PreTrainedTokenizerFast, other: PreTrainedTokenizerFast) -> bool:
+        return False
 
 
 NO_TEXTS = NoTexts()
@@ -55,12 +61,14 @@ class Draft:
         blueprint: what made it and will give it weights.
         tokenizer: cuts texts for it.
         config: its sizes and labels.
+        segmentation: fingerprint of the first tokenizer that cuts the training texts at the same places.
         teacher: the network to start from, where there is one.
     """
 
     blueprint: "Blueprint"
     tokenizer: PreTrainedTokenizerFast
     config: PretrainedConfig
+    segmentation: str
     teacher: "Draft | None" = None
 
     @cached_property
@@ -75,7 +83,7 @@ class Draft:
             parameters=parameter_count(model),
             classes=int(self.config.num_labels or 0),
             tokenizer=fingerprint.of_tokenizer(self.tokenizer),
-            segmentation=self.blueprint.segmentation(self),
+            segmentation=self.segmentation,
             provides=frozenset({"logits"}) | STATES | (ATTENTION if can_record(model) else frozenset()),
         )
 
@@ -106,11 +114,7 @@ class Blueprint(ABC):
         config = self.config(tokenizer, teacher)
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
-        return Draft(self, tokenizer, config, teacher)
-
-    def segmentation(self, draft: Draft) -> str:
-        """Fingerprint of the tokenizer that cuts the training texts at the same places; mostly its own."""
-        return fingerprint.of_tokenizer(draft.tokenizer)
+        return Draft(self, tokenizer, config, segmentation(tokenizer, teacher, corpus), teacher)
 
     @abstractmethod
     def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
@@ -182,11 +186,6 @@ class RecurrentBlueprint(Blueprint):
             return teacher.tokenizer
         return cut_vocabulary(teacher.tokenizer, corpus.ids(teacher.tokenizer))
 
-    def segmentation(self, draft: Draft) -> str:
-        if self.vocabulary == "words" or draft.teacher is None:
-            return super().segmentation(draft)
-        return draft.teacher.spec.segmentation
-
     def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
         return self.config_class(
             vocab_size=len(tokenizer),
@@ -238,6 +237,14 @@ class RecurrentBlueprint(Blueprint):
             pieces = draft.tokenizer.convert_ids_to_tokens(list(range(draft.config.vocab_size)))
             table = table[teacher.tokenizer.convert_tokens_to_ids(pieces)]
         return narrowed(table, draft.config.embedding_size)
+
+
+def segmentation(tokenizer: PreTrainedTokenizerFast, teacher: Draft | None, corpus: Corpus) -> str:
+    """The teacher's, where the tokenizer cuts the training texts as its does, else the tokenizer's own."""
+    own = fingerprint.of_tokenizer(tokenizer)
+    if teacher is None or own == teacher.spec.tokenizer:
+        return own if teacher is None else teacher.segmentation
+    return teacher.segmentation if corpus.cut_alike(teacher.tokenizer, tokenizer) else own
 
 
 def widths(config: PretrainedConfig) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from models.blueprint import NO_TEXTS, Blueprint, Corpus, Draft
 from models.network import Network
 from models.sources import Folder, Source
 from models.words import word_tokenizer
+from potstill import fingerprint
 from potstill.errors import UserError
 
 LAYER = re.compile(r"^(.*\.layers?\.)(\d+)(\..*)$")
@@ -194,4 +195,4 @@ def load(folder: Path) -> Network:
     """A network that was saved with `Network.save`, without its exits."""
     blueprint = Pretrained(Folder(str(folder)))
     tokenizer = blueprint.tokenizer(None, NO_TEXTS)
-    return Draft(blueprint, tokenizer, blueprint.config(tokenizer, None)).network()
+    return Draft(blueprint, tokenizer, blueprint.config(tokenizer, None), fingerprint.of_tokenizer(tokenizer)).network()

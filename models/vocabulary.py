@@ -18,24 +18,23 @@ def can_be_cut(tokenizer: PreTrainedTokenizerFast) -> bool:
 def cut_vocabulary(tokenizer: PreTrainedTokenizerFast, used: Iterable[int]) -> PreTrainedTokenizerFast:
     """The tokenizer with the pieces `used`, their letters, and its special tokens; ids are numbered anew.
 
-    Texts that use no other pieces are cut at the very same places: WordPiece takes the longest known
-    piece, and where that one is kept no longer one was known. Words that need other pieces fall into
-    shorter ones, at worst into letters; a word with a letter that no used piece has is unknown.
+    Words whose pieces are all kept are cut at the same places: WordPiece takes the longest known piece, and
+    where that one is kept no longer one was known. Words that need other pieces fall into shorter ones,
+    at worst into letters; a word with a letter that no used piece has is unknown.
 
     Args:
         tokenizer: of a kind that can be cut.
         used: ids of the pieces that are to stay.
     """
     state = _state(tokenizer)
-    vocabulary = state["model"]["vocab"]
-    known = {number: piece for piece, number in vocabulary.items()}
-    special = {token["content"] for token in state["added_tokens"]} | set(tokenizer.all_special_tokens)
-    pieces = {known[number] for number in used if number in known} - special
+    vocabulary, whole = state["model"]["vocab"], tokenizer.get_vocab()
+    known = {number: piece for piece, number in whole.items()}
+    added = {token["content"] for token in state["added_tokens"]} | set(tokenizer.all_special_tokens)
+    pieces = {known[number] for number in used if number in known} - added
     letters = {letter for piece in pieces for letter in piece.removeprefix(INSIDE)}
-    kept = pieces | special | letters | {INSIDE + letter for letter in letters}
-    numbers = {piece: vocabulary[piece] for piece in kept if piece in vocabulary}
-    new = {old: number for number, old in enumerate(sorted(numbers.values()))}
-    state["model"]["vocab"] = {piece: new[old] for piece, old in numbers.items()}
+    kept = (pieces | added | letters | {INSIDE + letter for letter in letters}) & set(whole)
+    new = {old: number for number, old in enumerate(sorted(whole[piece] for piece in kept))}
+    state["model"]["vocab"] = {piece: new[whole[piece]] for piece in kept if piece in vocabulary}
     state |= {"truncation": None, "padding": None}
     state["added_tokens"] = [token | {"id": new[token["id"]]} for token in state["added_tokens"]]
     state["post_processor"] = _renumbered(state["post_processor"], new)

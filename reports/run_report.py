@@ -29,6 +29,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines = ["# What the student costs and saves", "", *table(header, rows), "", *_sentences(report), ""]
     lines.append(
         f"Measured on the {report['split']} split. Seconds: fine-tuning the teacher {report['teacher_seconds']:.0f}, "
+        f"asking it once for what is stored {report['store_seconds']:.0f}, "
         f"distillation {report['distill_seconds']:.0f}."
     )
     lines += ["", f"    python train.py {' '.join(report['overrides'])}".rstrip()]

@@ -59,4 +59,7 @@ def other_tokenizer(learner: Spec, teacher: Spec) -> str | None:
     """Why token by token comparison cannot work between the two; None where it can."""
     if learner.segmentation == teacher.segmentation:
         return None
-    return "tokens are compared one by one, but learner and teacher have different tokenizers (student.vocabulary)"
+    return (
+        "tokens are compared one by one, but learner and teacher have different tokenizers, which cut the training "
+        "texts at different places; say student.vocabulary=teacher"
+    )

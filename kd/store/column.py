@@ -10,8 +10,58 @@ import xxhash
 from torch import Tensor
 
 from kd.store import files, ragged
+from potstill.errors import UserError
 
 INDEX = "index"
+
+
+class Snapshot:
+    """The rows that an index knew when it was read; what others write meanwhile is not seen.
+
+    Args:
+        folder: of the column.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.ids = self._shard_of = self._row_of = np.empty(0, np.int64)
+        self._values: list[Tensor] = []
+        self._ends: list[np.ndarray] = []
+        self._shape: ragged.Shape = ()
+        path = folder / f"{INDEX}{files.SUFFIX}"
+        if path.exists():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        arrays, metadata = files.read(path)
+        self.ids, self._shard_of, self._row_of = (arrays[name].numpy() for name in ("ids", "shards", "rows"))
+        for name in json.loads(metadata["shards"]):
+            shard, about = files.read(self.folder / name)
+            self._values.append(shard["values"])
+            self._ends.append(shard["ends"].numpy())
+            self._shape = tuple(json.loads(about["shape"]))
+
+    def places(self, ids: np.ndarray) -> np.ndarray:
+        """Where in the index each id stands; anywhere where it is missing."""
+        return np.searchsorted(self.ids, ids).clip(max=max(0, len(self.ids) - 1))
+
+    def missing(self, ids: np.ndarray) -> np.ndarray:
+        """Which of the ids have no row, as an array of bool."""
+        return self.ids[self.places(ids)] != ids if len(self.ids) else np.ones(len(ids), dtype=bool)
+
+    def batch(self, ids: np.ndarray, lengths: Sequence[int], width: int) -> Tensor:
+        """The rows of these ids as a batch `[B, …]`."""
+        if self.missing(ids).any():
+            raise UserError(
+                f"store.folder: {self.folder} lacks rows that a run counts on; do all its processes see it?"
+            )
+        places = self.places(ids)
+        where = zip(self._shard_of[places].tolist(), self._row_of[places].tolist(), strict=True)
+        return ragged.pad([self._row(*place) for place in where], self._shape, lengths, width)
+
+    def _row(self, shard: int, row: int) -> Tensor:
+        ends = self._ends[shard]
+        return self._values[shard][int(ends[row - 1]) if row else 0 : int(ends[row])]
 
 
 class Column:
@@ -19,8 +69,8 @@ class Column:
 
     A shard is named by its content and never changes. It holds `ids` `[N]`, `ends` `[N]` and the rows
     one after the other in `values`; row n reaches from `ends[n - 1]` to `ends[n]`. The index holds the
-    sorted `ids` with `shards` and `rows`, where each is; it names the shards that it knows, so that what
-    others write meanwhile is not seen. Both are mapped into memory, never read as a whole.
+    sorted `ids` with `shards` and `rows`, where each is, and names the shards that it knows. Both are mapped
+    into memory, never read as a whole, and not before a row is asked for.
 
     Args:
         folder: of the column; need not be there yet.
@@ -28,36 +78,27 @@ class Column:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.open()
+        self._snapshot: Snapshot | None = None
 
     def __reduce__(self) -> tuple[type["Column"], tuple[Path]]:
         return Column, (self.folder,)  # another process maps the files itself
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._now.ids)
+
+    @property
+    def _now(self) -> Snapshot:
+        if self._snapshot is None:
+            self._snapshot = Snapshot(self.folder)
+        return self._snapshot
 
     def open(self) -> None:
-        """See what is there now."""
-        self._ids = self._shard_of = self._row_of = np.empty(0, np.int64)
-        self._values: list[Tensor] = []
-        self._ends: list[np.ndarray] = []
-        self.shape: ragged.Shape = ()
-        path = self.folder / f"{INDEX}{files.SUFFIX}"
-        if not path.exists():
-            return
-        arrays, metadata = files.read(path)
-        self._ids, self._shard_of, self._row_of = (arrays[name].numpy() for name in ("ids", "shards", "rows"))
-        for name in json.loads(metadata["shards"]):
-            shard, about = files.read(self.folder / name)
-            self._values.append(shard["values"])
-            self._ends.append(shard["ends"].numpy())
-            self.shape = tuple(json.loads(about["shape"]))
+        """See what is there now, when next asked."""
+        self._snapshot = None
 
     def missing(self, ids: np.ndarray) -> np.ndarray:
         """Which of the ids have no row here, as an array of bool."""
-        if not len(self):
-            return np.ones(len(ids), dtype=bool)
-        return self._ids[np.searchsorted(self._ids, ids).clip(max=len(self) - 1)] != ids
+        return self._now.missing(ids)
 
     def read(self, ids: np.ndarray, lengths: Sequence[int], width: int) -> Tensor:
         """The rows of these ids as a batch `[B, …]`.
@@ -67,9 +108,7 @@ class Column:
             lengths: real positions of each.
             width: positions of the batch.
         """
-        places = np.searchsorted(self._ids, ids)
-        where = zip(self._shard_of[places].tolist(), self._row_of[places].tolist(), strict=True)
-        return ragged.pad([self._row(*place) for place in where], self.shape, lengths, width)
+        return self._now.batch(ids, lengths, width)
 
     def append(self, ids: Sequence[int], rows: Sequence[Tensor], shape: ragged.Shape) -> None:
         """Write one more shard; the index does not know it yet."""
@@ -86,10 +125,13 @@ class Column:
             The damaged shards, under their former names.
         """
         damaged = [path for path in self.shards() if not files.is_whole(path)]
+        if damaged:  # first, since it names shards that are about to be gone
+            (self.folder / f"{INDEX}{files.SUFFIX}").unlink(missing_ok=True)
         for path in damaged:
             path.rename(path.with_suffix(files.DAMAGED))
         if not self._index_is_of_today():
             self.index()
+        self.open()
         return damaged
 
     def shards(self) -> list[Path]:
@@ -124,13 +166,9 @@ class Column:
         names = json.dumps([path.name for path in self.shards()])
         return metadata.get("shards") == names and metadata.get("digest") == _digest(tensors, names)
 
-    def _row(self, shard: int, row: int) -> Tensor:
-        ends = self._ends[shard]
-        return self._values[shard][int(ends[row - 1]) if row else 0 : int(ends[row])]
-
 
 def _digest(tensors: dict[str, Tensor], names: str) -> str:
     state = xxhash.xxh3_128(names.encode())
     for _, tensor in sorted(tensors.items()):
-        state.update(tensor.numpy().tobytes())
+        state.update(tensor.numpy().data)
     return state.hexdigest()

@@ -14,6 +14,7 @@ from data.columns import pieces
 from kd.store import ragged
 from kd.store.store import Store
 from models.output import Field, Fields, ModelOutput
+from potstill.errors import UserError
 
 SHARD_BYTES = 2**27
 SHARD_SECONDS = 60.0
@@ -46,6 +47,7 @@ class Writer:
         """Take the field's values `[B, …]` for these ids."""
         for name, (positions, part) in self.store.columns_of(field, values).items():
             shape, rows = ragged.cut(part.cpu(), positions, lengths)
+            check_finite(field, ids, rows)
             known = self._rows.setdefault(name, (shape, [], []))
             known[1].extend(ids.tolist())
             known[2].extend(rows)
@@ -62,6 +64,20 @@ class Writer:
     def _clear(self) -> None:
         self._rows: dict[str, tuple[ragged.Shape, list[int], list[Tensor]]] = {}
         self._bytes, self._since = 0, time.monotonic()
+
+
+def check_finite(field: Field, ids: np.ndarray, rows: Sequence[Tensor]) -> None:
+    """Refuse numbers that cannot be kept.
+
+    Raises:
+        UserError: a row has one; the line names the row's id.
+    """
+    for number, row in zip(ids.tolist(), rows, strict=True):
+        if row.is_floating_point() and not row.isfinite().all():
+            raise UserError(
+                f"store.dtype: the teacher's {field} of row {number} has numbers that {row.dtype} cannot hold; take "
+                "store.dtype=float32, or store=off if the teacher itself gives none that are finite"
+            )
 
 
 def fill(

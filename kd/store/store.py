@@ -44,7 +44,9 @@ class Settings:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise UserError(f"store.dtype: {self.dtype!r} is none of {', '.join(DTYPES)}")
-        if not isinstance(self.budget, int | float) or self.budget < 0:
+        if not isinstance(self.folder, str) or not self.folder:
+            raise UserError(f"store.folder: {self.folder!r} is no path of a folder")
+        if isinstance(self.budget, bool) or not isinstance(self.budget, int | float) or not self.budget >= 0:
             raise UserError(f"store.budget: {self.budget!r} is not a number of gigabytes from 0 on")
         for name in ("top_k", "batch_tokens"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
@@ -62,7 +64,8 @@ class Store:
 
     def __init__(self, settings: Settings, key: object, about: Mapping[str, Any]):
         self.settings, self.about = settings, dict(about) | {"dtype": settings.dtype}
-        self.folder = Path(settings.folder) / fingerprint.of_value([key, settings.dtype, settings.top_k])
+        self.folder = Path(settings.folder) / fingerprint.of_value([key, settings.dtype])
+        self._top = top.column_names(settings.top_k)
         self._columns: dict[str, Column] = {}
 
     @property
@@ -79,7 +82,9 @@ class Store:
     def missing(self, field: Field, ids: np.ndarray) -> np.ndarray:
         """Which of the ids have no value of the field, as an array of bool."""
         missing = self.column(str(field)).missing(ids)
-        return missing & self.column(top.REST).missing(ids) if field == LOGITS else missing
+        if field != LOGITS:
+            return missing
+        return missing & np.logical_or.reduce([self.column(name).missing(ids) for name in self._top.values()])
 
     def missing_any(self, fields: Iterable[Field], ids: np.ndarray) -> np.ndarray:
         """Which of the ids lack at least one of the fields."""
@@ -87,19 +92,19 @@ class Store:
 
     def read(self, field: Field, ids: np.ndarray, lengths: Sequence[int], width: int, classes: int) -> Tensor:
         """A field's values for these ids as a batch padded to `width` positions; `classes` is C of the logits."""
-        if field != LOGITS or not len(self.column(top.REST)):
+        if field != LOGITS or not len(self.column(self._top[top.REST])):
             return self.column(str(field)).read(ids, lengths, width)
-        largest, their_classes, rest = (self.column(name).read(ids, lengths, width) for name in top.COLUMNS)
+        largest, their_classes, rest = (self.column(name).read(ids, lengths, width) for name in self._top.values())
         return top.restore(largest, their_classes, rest, classes)
 
     def columns_of(self, field: Field, values: Tensor) -> dict[str, tuple[tuple[int, ...], Tensor]]:
         """What is kept of a field's values `[B, …]`: column -> dimensions that count positions, and numbers."""
         positions = sequence_dimensions(field, values.dim())
         if field != LOGITS or not positions or values.shape[-1] <= self.settings.top_k:
-            return {str(field): (positions, self._rounded(field, values))}
+            return {str(field): (positions, values.to(self.dtype))}
         parts = top.compress(values.float(), self.settings.top_k)
-        rounded = {name: self._rounded(field, parts[name]) for name in (top.TOP, top.REST)}
-        return {name: (positions, part) for name, part in (parts | rounded).items()}
+        parts |= {part: parts[part].to(self.dtype) for part in (top.TOP, top.REST)}
+        return {self._top[part]: (positions, numbers) for part, numbers in parts.items()}
 
     def open(self, fields: Fields) -> None:
         """See what is there now."""
@@ -117,15 +122,8 @@ class Store:
             column.index()
 
     def _all(self, fields: Fields) -> list[Column]:
-        names = [str(field) for field in fields] + (list(top.COLUMNS) if LOGITS in fields else [])
+        names = [str(field) for field in fields] + (list(self._top.values()) if LOGITS in fields else [])
         return [self.column(name) for name in names]
-
-    def _rounded(self, field: Field, values: Tensor) -> Tensor:
-        rounded = values.to(self.dtype)
-        if not rounded.isfinite().all():
-            reason = "is not finite" if not values.isfinite().all() else f"is too large for {self.settings.dtype}"
-            raise UserError(f"store.dtype: a number of the teacher's {field} {reason}; take bfloat16, or store=off")
-        return rounded
 
     def _note_use(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

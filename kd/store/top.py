@@ -4,7 +4,12 @@ import math
 
 from torch import Tensor
 
-COLUMNS = TOP, CLASSES, REST = "logits_top", "logits_classes", "logits_rest"
+TOP, CLASSES, REST = "top", "classes", "rest"
+
+
+def column_names(count: int) -> dict[str, str]:
+    """The columns of the parts of logits of which so many are kept."""
+    return {part: f"logits_{part}{count}" for part in (TOP, CLASSES, REST)}
 
 
 def compress(logits: Tensor, count: int) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@ from datasets import Dataset
 from transformers import BertTokenizer
 
 from data.tokenization import TrainingTexts, sample_lengths, tokenize
-from models.words import word_tokenizer
+from models.words import SPECIAL, word_tokenizer
 
 TEXTS = ["a good film", "good", "a film so good that one sees it again"]
 IDS = [2**63 - 1, 7, 2**62]
@@ -115,6 +115,26 @@ def test_training_texts_are_all_texts_of_all_columns():
 
 @pytest.mark.parametrize("length", [64, 4])
 def test_training_texts_give_every_id_of_their_encodings_once(words, length):
-    """What is cut off does not occur."""
-    occurring = {number for ids in words(TEXTS, truncation=True, max_length=length)["input_ids"] for number in ids}
+    """Also those of what is cut off, so that no word at the place of the cut loses its end."""
+    occurring = {number for ids in words(TEXTS)["input_ids"] for number in ids}
     assert sorted(TrainingTexts(rows(), length).ids(words)) == sorted(occurring)
+
+
+def vocabulary_of(*pieces):
+    return BertTokenizer(vocab={piece: number for number, piece in enumerate([*SPECIAL.values(), *pieces])})
+
+
+def test_tokenizers_cut_alike_when_every_text_falls_into_the_same_pieces():
+    whole = vocabulary_of("a", "ab", "##bc", "##c", "x")
+    table = Dataset.from_dict({"text": ["a abc", "x"], "id": [1, 2], "label": [0, 0]})
+    texts = TrainingTexts(table, 16)
+    assert texts.cut_alike(whole, vocabulary_of("x", "##c", "ab", "a"))
+    assert not texts.cut_alike(whole, vocabulary_of("a", "##bc", "x"))  # a ##bc
+    assert not texts.cut_alike(whole, vocabulary_of("ab", "##c", "x"))  # a is unknown
+
+
+def test_a_word_counts_whole_where_its_text_is_cut_inside_it():
+    tokenizer = vocabulary_of("x", "a", "##b", "##c")
+    table = Dataset.from_dict({"text": ["x abc"], "id": [1], "label": [0]})
+    pieces = tokenizer.convert_ids_to_tokens(TrainingTexts(table, 4).ids(tokenizer))
+    assert {"x", "a", "##b", "##c"} <= set(pieces)

@@ -115,7 +115,10 @@ def test_a_plan_knows_the_rows_that_the_student_is_trained_on(configure, kd, row
     ("more", "reason"),
     [
         (["kd=attention", "student=bilstm"], r"kd.terms.attention: .* gives no attention scores"),
-        (["kd=hidden_states", "student=bilstm", "student.vocabulary=words"], "different tokenizers"),
+        (
+            ["kd=hidden_states", "student=bilstm", "student.vocabulary=words", "student.vocabulary_size=5"],
+            "different tokenizers, which cut the training texts at different places",
+        ),
         (["teacher.train=false", "teacher.path={pretrained}"], "have no trained classifier"),
         (["data.labels=[good,bad]"], r"in another order; say 'data.labels=\[bad,good\]'"),
         (["student.num_hidden_layers=9", "student=bert_small"], "the teacher has only 4"),

@@ -184,7 +184,7 @@ def test_students_with_some_of_the_teachers_words_cut_the_texts_at_its_places(ki
 
 @pytest.mark.parametrize("kind", [BiLSTM, CNNLSTM])
 def test_students_with_words_of_their_own_cut_the_texts_elsewhere(kind, teacher):
-    spec = draft(kind(vocabulary="words"), teacher).spec
+    spec = draft(kind(vocabulary="words", vocabulary_size=2), teacher).spec
     assert spec.segmentation == spec.tokenizer != teacher.spec.segmentation
 
 

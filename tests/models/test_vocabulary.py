@@ -61,6 +61,14 @@ def test_pairs_and_special_tokens_are_as_before(whole):
     assert cut.decode(pair["input_ids"], skip_special_tokens=True) == "a film film"
 
 
+def test_added_tokens_stay(whole):
+    more = BertTokenizer(vocab=VOCABULARY)
+    more.add_tokens(["<ent>", "<never>"])
+    cut = cut_vocabulary(more, used_in(more, ["a <ent> film"]))
+    assert cut.tokenize("a <ent> film <never>") == ["a", "<ent>", "film", "<never>"]
+    assert max(cut("a <ent> <never>")["input_ids"]) < len(cut)
+
+
 def test_it_is_saved_and_loaded(whole, tmp_path):
     cut = cut_vocabulary(whole, used_in(whole, ["a film"]))
     cut.save_pretrained(tmp_path)

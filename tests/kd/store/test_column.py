@@ -6,6 +6,7 @@ import torch
 
 from kd.store import files
 from kd.store.column import Column
+from potstill.errors import UserError
 
 
 def rows_of(ids):
@@ -58,33 +59,64 @@ def test_a_row_that_was_written_twice_is_there_once(tmp_path):
     assert read(column, [2]) == [[2]]
 
 
-@pytest.mark.parametrize("place", [0, 5, -1])
-def test_a_damaged_shard_is_named_and_its_rows_alone_are_missing(tmp_path, place):
-    column = filled(tmp_path, [1, 2], [3])
-    shard = next(path for path in column.shards() if 3 in files.read(path)[0]["ids"])
-    content = bytearray(shard.read_bytes())
+def flipped(path, place):
+    content = bytearray(path.read_bytes())
     content[place] ^= 1
-    shard.write_bytes(content)
+    path.write_bytes(content)
+
+
+HARMS = {
+    "first byte": lambda path: flipped(path, 0),
+    "header": lambda path: flipped(path, 12),
+    "last byte": lambda path: flipped(path, -1),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-5]),
+    "empty": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_shard_is_named_and_its_rows_alone_are_missing(tmp_path, harm):
+    folder = filled(tmp_path, [1, 2], [3]).folder
+    shard = next(path for path in Column(folder).shards() if 3 in files.read(path)[0]["ids"])
+    HARMS[harm](shard)
+    column = Column(folder)
     assert column.check() == [shard]
     assert column.missing(np.array([1, 2, 3])).tolist() == [False, False, True]
     assert column.check() == []
     column.append([3], rows_of([3]), (-1, 2))
     column.index()
-    assert read(column, [3, 1]) == [[3], [1]]
+    assert read(Column(folder), [3, 1]) == [[3], [1]]
 
 
-@pytest.mark.parametrize("harm", ["damaged", "gone", "older"])
+def test_a_shard_that_is_gone_is_as_good_as_never_written(tmp_path):
+    """As after a kill right behind the setting aside of a damaged one."""
+    folder = filled(tmp_path, [1, 2], [3]).folder
+    shard = next(path for path in Column(folder).shards() if 3 in files.read(path)[0]["ids"])
+    shard.unlink()
+    column = Column(folder)
+    assert column.check() == []
+    assert column.missing(np.array([1, 2, 3])).tolist() == [False, False, True]
+
+
+def test_rows_that_are_not_there_are_never_read(tmp_path):
+    """Another row's values would pass unnoticed."""
+    column = filled(tmp_path, [1, 5])
+    for ids in ([3, 1], [9], [0]):
+        with pytest.raises(UserError, match="lacks rows that a run counts on"):
+            column.read(np.array(ids), [1] * len(ids), 2)
+
+
+@pytest.mark.parametrize("harm", [*HARMS, "gone", "older"])
 def test_an_index_that_does_not_fit_is_made_anew(tmp_path, harm):
     column = filled(tmp_path, [1, 2])
     index = column.folder / "index.safetensors"
-    if harm == "damaged":
-        content = bytearray(index.read_bytes())
-        content[-3] ^= 1
-        index.write_bytes(content)
-    elif harm == "gone":
+    if harm == "gone":
         index.unlink()
-    else:
+    elif harm == "older":
         column.append([5], rows_of([5]), (-1, 2))
+    else:
+        HARMS[harm](index)
+    column = Column(column.folder)
     assert column.check() == []
     assert not column.missing(np.array([1, 2])).any()
     assert column.missing(np.array([5])).item() == (harm != "older")

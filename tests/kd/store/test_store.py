@@ -40,7 +40,7 @@ def test_logits_over_a_vocabulary_keep_the_largest_and_the_rest(tmp_path):
     store = store_in(tmp_path, top_k=6, dtype="float32")
     logits = torch.randn(3, 4, 50)
     put(store, LOGITS, logits)
-    assert {path.name for path in store.folder.iterdir()} == set(top.COLUMNS)
+    assert {path.name for path in store.folder.iterdir()} == {"logits_top6", "logits_classes6", "logits_rest6"}
     assert not store.missing(LOGITS, IDS).any()
     back = store.read(LOGITS, IDS, LENGTHS, 4, 50)
     assert back.shape == logits.shape
@@ -60,27 +60,30 @@ def test_a_field_is_missing_until_it_is_indexed(tmp_path):
 
 
 def test_teachers_lengths_and_types_do_not_share(tmp_path):
-    settings = [Settings("x"), Settings("x", dtype="float32"), Settings("x", top_k=9)]
+    settings = [Settings("x"), Settings("x", dtype="float32"), Settings("x", dtype="bfloat16")]
     folders = {Store(some, key, {}).folder for some in settings for key in (["w1", 128], ["w2", 128], ["w1", 64])}
     assert len(folders) == 9
-    assert Store(Settings("x", budget=1), ["w1", 128], {}).folder in folders
+    assert Store(Settings("x", budget=1, top_k=3), ["w1", 128], {}).folder in folders
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [(1e6, "is too large for float16"), (float("nan"), "is not finite"), (float("inf"), "is not finite")],
-)
-def test_numbers_that_cannot_be_kept_are_named(tmp_path, value, reason):
-    with pytest.raises(UserError, match=f"hidden_states.2 {reason}"):
-        store_in(tmp_path).columns_of(STATES, torch.full((1, 1, 1), value))
+def test_each_part_of_compressed_logits_has_to_be_there(tmp_path):
+    store = store_in(tmp_path, top_k=6)
+    put(store, LOGITS, torch.randn(3, 4, 50))
+    for shard in store.column("logits_top6").shards():
+        shard.unlink()
+    store = store_in(tmp_path, top_k=6)
+    store.check(frozenset({LOGITS}))
+    assert store.missing(LOGITS, IDS).all()
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("dtype", "int8"), ("budget", -1), ("budget", "much"), ("top_k", 0), ("batch_tokens", 1.5)]
-)
+WRONG = [("folder", None), ("folder", ""), ("dtype", "int8"), ("top_k", 0), ("batch_tokens", 1.5)]
+WRONG += [("budget", value) for value in (-1, "much", True, float("nan"))]
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
 def test_settings_that_cannot_be_are_refused(key, value):
     with pytest.raises(UserError, match=f"store.{key}: "):
-        Settings("x", **{key: value})
+        Settings(**{"folder": "x", key: value})
 
 
 def test_a_store_says_whose_it_is_and_when_it_was_used(tmp_path):
