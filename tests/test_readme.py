@@ -16,7 +16,7 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.star
 
 
 def test_the_commands_are_found():
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -26,7 +26,7 @@ def test_a_command_plans(command, monkeypatch, tmp_path, folder, fine_tuned, cap
         command = command.replace(name, f"{folder}/{split}.csv")
     if "MY_MODEL" in command:
         command = command.replace("MY_MODEL", str(fine_tuned)) + " data.max_length=64"
-    words = [word for word in shlex.split(command)[2:] if not word.startswith("hydra.sweep.dir=")]
+    words = [word for word in shlex.split(command, comments=True)[2:] if not word.startswith("hydra.sweep.dir=")]
     outputs = [f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep", f"cache_dir={tmp_path}/cache"]
     monkeypatch.setattr(sys, "argv", ["train.py", *words, "plan=true", *outputs])
     assert train.command_line() == 0
