@@ -29,7 +29,8 @@ def shards(folder: Path, rows: list[Tensor], lengths: np.ndarray) -> Read:
     ragged = rows[0].dim() > 1
     for part in np.array_split(np.arange(len(rows)), 8):
         pieces = [cut(rows[row].unsqueeze(0), (1,) if ragged else (), [int(lengths[row])]) for row in part]
-        column.append(part.tolist(), [piece for _, (piece,) in pieces], pieces[0][0])
+        sizes = np.array([len(piece) for _, (piece,) in pieces])
+        column.append(part, sizes, torch.cat([piece for _, (piece,) in pieces]), pieces[0][0])
     column.index()
     return lambda ids: column.read(ids, lengths[ids].tolist(), int(lengths[ids].max()))
 

@@ -110,10 +110,16 @@ class Column:
         """
         return self._now.batch(ids, lengths, width)
 
-    def append(self, ids: Sequence[int], rows: Sequence[Tensor], shape: ragged.Shape) -> None:
-        """Write one more shard; the index does not know it yet."""
-        ends = torch.tensor([len(row) for row in rows]).cumsum(0)
-        tensors = {"ids": torch.tensor(ids), "ends": ends, "values": torch.cat(list(rows))}
+    def append(self, ids: np.ndarray, sizes: np.ndarray, values: Tensor, shape: ragged.Shape) -> None:
+        """Write one more shard; the index does not know it yet.
+
+        Args:
+            ids: of the rows.
+            sizes: how many numbers each has.
+            values: the rows one after the other.
+            shape: of a row, see `ragged.cut`.
+        """
+        tensors = {"ids": torch.from_numpy(ids), "ends": torch.from_numpy(sizes.cumsum()), "values": values}
         files.write(self.folder, tensors, {"shape": json.dumps(shape)})
 
     def check(self) -> list[Path]:

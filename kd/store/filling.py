@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +37,16 @@ class Teacher(Protocol):
     def __call__(self, batch: Mapping[str, Any]) -> ModelOutput: ...
 
 
+@dataclass
+class Block:
+    """Rows of a column that wait to be written: a tensor a batch, as one a row would be larger than its numbers."""
+
+    shape: ragged.Shape
+    ids: list[np.ndarray] = field(default_factory=list)
+    sizes: list[np.ndarray] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+
+
 class Writer:
     """Gathers rows and writes them as shards: of some size, but at least one a minute, so that little can be lost."""
 
@@ -43,41 +54,44 @@ class Writer:
         self.store = store
         self._clear()
 
-    def add(self, field: Field, ids: np.ndarray, lengths: Sequence[int], values: Tensor) -> None:
+    def add(self, key: Field, ids: np.ndarray, lengths: Sequence[int], values: Tensor) -> None:
         """Take the field's values `[B, …]` for these ids."""
-        for name, (positions, part) in self.store.columns_of(field, values).items():
+        for name, (positions, part) in self.store.columns_of(key, values).items():
             shape, rows = ragged.cut(part.cpu(), positions, lengths)
-            check_finite(field, ids, rows)
-            known = self._rows.setdefault(name, (shape, [], []))
-            known[1].extend(ids.tolist())
-            known[2].extend(rows)
-            self._bytes += sum(row.nbytes for row in rows)
+            block = self._blocks.setdefault(name, Block(shape))
+            block.ids.append(ids)
+            block.sizes.append(np.array([len(row) for row in rows]))
+            block.values.append(torch.cat(rows))
+            check_finite(key, block)
+            self._bytes += block.values[-1].nbytes
         if self._bytes >= SHARD_BYTES or time.monotonic() - self._since >= SHARD_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Write what there is."""
-        for name, (shape, ids, rows) in self._rows.items():
-            self.store.column(name).append(ids, rows, shape)
+        for name, block in self._blocks.items():
+            ids, sizes = np.concatenate(block.ids), np.concatenate(block.sizes)
+            self.store.column(name).append(ids, sizes, torch.cat(block.values), block.shape)
         self._clear()
 
     def _clear(self) -> None:
-        self._rows: dict[str, tuple[ragged.Shape, list[int], list[Tensor]]] = {}
+        self._blocks: dict[str, Block] = {}
         self._bytes, self._since = 0, time.monotonic()
 
 
-def check_finite(field: Field, ids: np.ndarray, rows: Sequence[Tensor]) -> None:
-    """Refuse numbers that cannot be kept.
+def check_finite(key: Field, block: Block) -> None:
+    """Refuse numbers that cannot be kept, in what was added last.
 
     Raises:
         UserError: a row has one; the line names the row's id.
     """
-    for number, row in zip(ids.tolist(), rows, strict=True):
-        if row.is_floating_point() and not row.isfinite().all():
-            raise UserError(
-                f"store.dtype: the teacher's {field} of row {number} has numbers that {row.dtype} cannot hold; take "
-                "store.dtype=float32, or store=off if the teacher itself gives none that are finite"
-            )
+    values = block.values[-1]
+    if values.is_floating_point() and not (finite := values.isfinite()).all():
+        row = np.searchsorted(block.sizes[-1].cumsum(), int(finite.int().argmin()), side="right")
+        raise UserError(
+            f"store.dtype: the teacher's {key} of row {block.ids[-1][row]} has numbers that {values.dtype} cannot hold; "
+            "take store.dtype=float32, or store=off if the teacher itself gives none that are finite"
+        )
 
 
 def fill(
@@ -158,6 +172,6 @@ def _ask(
     ids, lengths = batch["id"].numpy(), batch["encodings"][tokenizer]["attention_mask"].sum(1)
     with torch.inference_mode():
         output = teacher(move_data_to_device(batch, device))
-    for field in sorted(fields):
-        if len(lacking := np.nonzero(store.missing(field, ids))[0]):
-            writer.add(field, ids[lacking], lengths[lacking].tolist(), output[field][torch.from_numpy(lacking)])
+    for key in sorted(fields):
+        if len(lacking := np.nonzero(store.missing(key, ids))[0]):
+            writer.add(key, ids[lacking], lengths[lacking].tolist(), output[key][torch.from_numpy(lacking)])

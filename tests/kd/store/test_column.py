@@ -18,10 +18,15 @@ def length(number):
     return 2 - number % 2
 
 
+def append(column, ids):
+    rows = rows_of(ids)
+    column.append(np.array(ids), np.array([len(row) for row in rows]), torch.cat(rows), (-1, 2))
+
+
 def filled(folder, *shards):
     column = Column(folder / "column")
     for ids in shards:
-        column.append(ids, rows_of(ids), (-1, 2))
+        append(column, ids)
     column.index()
     return column
 
@@ -47,7 +52,7 @@ def test_what_is_missing_is_told(tmp_path):
 
 def test_what_was_appended_is_seen_once_it_is_indexed(tmp_path):
     column = filled(tmp_path, [1])
-    column.append([2], rows_of([2]), (-1, 2))
+    append(column, [2])
     assert Column(column.folder).missing(np.array([1, 2])).tolist() == [False, True]
     column.index()
     assert Column(column.folder).missing(np.array([1, 2])).tolist() == [False, False]
@@ -83,7 +88,7 @@ def test_a_damaged_shard_is_named_and_its_rows_alone_are_missing(tmp_path, harm)
     assert column.check() == [shard]
     assert column.missing(np.array([1, 2, 3])).tolist() == [False, False, True]
     assert column.check() == []
-    column.append([3], rows_of([3]), (-1, 2))
+    append(column, [3])
     column.index()
     assert read(Column(folder), [3, 1]) == [[3], [1]]
 
@@ -113,7 +118,7 @@ def test_an_index_that_does_not_fit_is_made_anew(tmp_path, harm):
     if harm == "gone":
         index.unlink()
     elif harm == "older":
-        column.append([5], rows_of([5]), (-1, 2))
+        append(column, [5])
     else:
         HARMS[harm](index)
     column = Column(column.folder)
@@ -131,6 +136,6 @@ def test_another_process_maps_the_files_itself(tmp_path):
 
 def test_rows_of_one_size_need_no_lengths(tmp_path):
     column = Column(tmp_path)
-    column.append([5, 6], [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])], (2,))
+    column.append(np.array([5, 6]), np.array([2, 2]), torch.tensor([1.0, 2.0, 3.0, 4.0]), (2,))
     column.index()
     assert column.read(np.array([6, 5]), [9, 9], 9).tolist() == [[3, 4], [1, 2]]

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
@@ -17,7 +18,7 @@ FIELDS = frozenset({LOGITS})
 def store(tmp_path):
     store = Store(Settings(str(tmp_path)), "key", {"teacher": "bert, 6 layers", "max_length": 128})
     store.check(FIELDS)
-    store.column("logits").append([1, 2], [torch.zeros(2), torch.ones(2)], (2,))
+    store.column("logits").append(np.array([1, 2]), np.array([2, 2]), torch.ones(4), (2,))
     store.index(FIELDS)
     return store
 

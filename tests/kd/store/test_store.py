@@ -20,7 +20,7 @@ def store_in(folder, **settings):
 def put(store, field, values):
     for name, (positions, part) in store.columns_of(field, values).items():
         shape, rows = ragged.cut(part, positions, LENGTHS)
-        store.column(name).append(IDS.tolist(), rows, shape)
+        store.column(name).append(IDS, np.array([len(row) for row in rows]), torch.cat(rows), shape)
     store.index(frozenset({field}))
 
 
