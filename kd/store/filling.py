@@ -89,7 +89,7 @@ def check_finite(key: Field, block: Block) -> None:
     if values.is_floating_point() and not (finite := values.isfinite()).all():
         row = np.searchsorted(block.sizes[-1].cumsum(), int(finite.int().argmin()), side="right")
         raise UserError(
-            f"store.dtype: the teacher's {key} of row {block.ids[-1][row]} has numbers that {values.dtype} cannot hold; "
+            f"store.dtype: {values.dtype} cannot hold numbers of the teacher's {key} of row {block.ids[-1][row]}; "
             "take store.dtype=float32, or store=off if the teacher itself gives none that are finite"
         )
 

@@ -138,7 +138,7 @@ def test_numbers_that_cannot_be_kept_are_named_with_their_row(tmp_path, value):
     states[1, 2] = value  # padding, which is not kept
     writer.add(STATES, np.array([7, 8]), [3, 2], states)
     states[1, 1] = value
-    with pytest.raises(UserError, match=r"hidden_states.1 of row 8 has numbers that torch.float16 cannot hold"):
+    with pytest.raises(UserError, match=r"torch.float16 cannot hold numbers of the teacher's hidden_states.1 of row 8"):
         writer.add(STATES, np.array([7, 8]), [3, 2], states)
 
 
