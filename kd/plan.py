@@ -99,7 +99,7 @@ class Plan:
 
     def _stored(self) -> str:
         if self.teacher is None or TEACHER not in self.fields:
-            return "nothing: there is no frozen teacher"
+            return "nothing: no term reads a frozen teacher"
         if not self.store.budget:
             return "nothing: the teacher runs in every step"
         fields, rows = self.fields[TEACHER], len(self.rows)

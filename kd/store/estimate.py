@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from kd.store.ragged import LENGTH, Shape
+from kd.store.store import DTYPES
 from models.output import Field, Fields, Spec
 
-ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -32,13 +32,10 @@ def bytes_needed(fields: Fields, spec: Spec, lengths: np.ndarray, dtype: str) ->
         shape = row_shape(field, spec)
         fixed = math.prod(size for size in shape if size != LENGTH)
         numbers += fixed * (lengths.astype(np.float64) ** shape.count(LENGTH)).sum()
-    return int(numbers * ITEM_BYTES[dtype])
+    return int(numbers * DTYPES[dtype].itemsize)
 
 
 def in_words(count: float) -> str:
     """A number of bytes for a reader: 19.2 MB."""
-    for unit in UNITS:
-        if count < 1000 or unit == UNITS[-1]:
-            return f"{count:.{0 if unit == UNITS[0] else 1}f} {unit}"
-        count /= 1000
-    raise AssertionError
+    unit = min(int(math.log10(max(1, count)) // 3), len(UNITS) - 1)
+    return f"{count / 1000**unit:.{1 if unit else 0}f} {UNITS[unit]}"

@@ -1,6 +1,5 @@
 """Rows of different length without their padding, and back."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -41,11 +40,6 @@ def pad(rows: Sequence[Tensor], shape: Shape, lengths: Sequence[int], width: int
     for place, row, length in zip(batch, rows, lengths, strict=True):
         place[_real(shape, length)] = row.view(_sized(shape, length))
     return batch
-
-
-def elements(shape: Shape, length: int) -> int:
-    """How many numbers a row of so many positions has."""
-    return math.prod(_sized(shape, length))
 
 
 def _sized(shape: Shape, length: int) -> Shape:

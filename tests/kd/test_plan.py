@@ -94,7 +94,7 @@ def test_a_store_past_its_budget_is_not_made_and_the_plan_says_so(configure):
 
 @pytest.mark.parametrize("more", [["scheme=mutual"], ["scheme=self", "student=bert_small"], ["kd=none"]])
 def test_where_no_frozen_teacher_is_asked_nothing_is_stored(configure, more):
-    assert store_of(make_plan(configure(*more))) == "nothing: there is no frozen teacher"
+    assert store_of(make_plan(configure(*more))) == "nothing: no term reads a frozen teacher"
 
 
 def test_a_plan_knows_what_each_network_has_to_give(configure):

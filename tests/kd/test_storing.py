@@ -166,7 +166,7 @@ def test_loader_processes_read_the_store_themselves(distil):
 
 def test_who_teaches_while_learning_is_not_stored(configure):
     config = configure("scheme=mutual", "kd=response")
-    assert "store     nothing: there is no frozen teacher" in str(make_plan(config))
+    assert "store     nothing: no term reads a frozen teacher" in str(make_plan(config))
 
 
 def start(*arguments, **options):

@@ -71,7 +71,7 @@ def test_sentences_answer_what_was_gained_and_what_it_cost():
     assert "keeps 96.9% of the teacher's score, is 1.8 times smaller" in text
     assert "7.8 (batch 1) and 8.0 times (batch 32) faster" in text
     assert "Distillation gained +2.1 points" in text
-    assert "fine-tuning the teacher 0, distillation 62." in text
+    assert "fine-tuning the teacher 0, asking it once for what is stored 0, distillation 62." in text
 
 
 def test_a_loss_by_distillation_keeps_its_sign():
