@@ -81,7 +81,16 @@ class Assembly:
         frozen = {TEACHER: LiveTeacher(teacher, fields[TEACHER])} if teacher and TEACHER in fields else {}
         signals = {name: StoredTeacher(name, live) for name, live in frozen.items()}
         distiller = Distiller(
-            networks, signals, plan.scheme, plan.pairs, objective, plan.task, self._optimisation(), fields, seed
+            networks,
+            signals,
+            plan.scheme,
+            plan.pairs,
+            objective,
+            plan.task,
+            self._optimisation(),
+            fields,
+            seed,
+            compiled=self.config.compile,
         )
         readers = [*networks.values(), *(live.network for live in frozen.values())]
         batches = self._batches(plan.rows, readers, seed, self.config.data.batch_size)
@@ -115,7 +124,17 @@ class Assembly:
         pairs = scheme.pairs({STUDENT: network.spec})
         label_loss = Objective({str(pair): {} for pair in pairs}, self.plan.task.loss, 1.0)
         return Distiller(
-            {STUDENT: network}, {}, scheme, pairs, label_loss, self.plan.task, optimisation, {}, seed, prefix
+            {STUDENT: network},
+            {},
+            scheme,
+            pairs,
+            label_loss,
+            self.plan.task,
+            optimisation,
+            {},
+            seed,
+            prefix,
+            self.config.compile,
         )
 
     def _network(self, name: str, teacher: Network | None) -> Network:

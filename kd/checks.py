@@ -36,7 +36,7 @@ def check_values(config: DictConfig) -> None:
     check_numbers(config)
     check_training(config)
     check_store(instantiate(config.store))
-    for key in ("baseline", "teacher.train"):
+    for key in ("baseline", "compile", "teacher.train"):
         if not isinstance(value := OmegaConf.select(config, key), bool):
             raise UserError(f"{key}: {value!r} is neither true nor false")
     if config.data.label is None:

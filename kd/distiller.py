@@ -55,6 +55,7 @@ class Distiller(pl.LightningModule):
         fields: what each network is to record, by name.
         seed: of dropout; the random numbers of a step follow from seed, epoch and batch alone.
         prefix: of the logged names.
+        compiled: run the networks through torch.compile, for any batch size and length; what is saved stays plain.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Distiller(pl.LightningModule):
         fields: Mapping[str, Fields],
         seed: int,
         prefix: str = "",
+        compiled: bool = False,
     ):
         super().__init__()
         self.networks = nn.ModuleDict(dict(networks))
+        self.runners = {name: _compiled(network) if compiled else network for name, network in networks.items()}
         self.objective = objective
         self.signals, self.scheme, self.pairs, self.task = dict(signals), scheme, pairs, task
         self.optimisation, self.fields, self.seed, self.prefix = optimisation, dict(fields), seed, prefix
@@ -99,7 +102,7 @@ class Distiller(pl.LightningModule):
         def run(name: str) -> ModelOutput:
             if name in self.signals:
                 return self.signals[name](batch)
-            return self.networks[name](batch["encodings"], self.fields.get(name, frozenset()))
+            return self.runners[name](batch["encodings"], self.fields.get(name, frozenset()))
 
         return run
 
@@ -171,3 +174,7 @@ class Distiller(pl.LightningModule):
             vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
             groups += [{"params": matrices, **options}, {"params": vectors, "weight_decay": 0.0, **options}]
         return [group for group in groups if group["params"]]
+
+
+def _compiled(network: Network) -> Callable[..., ModelOutput]:
+    return torch.compile(network, dynamic=True)

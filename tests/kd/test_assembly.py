@@ -3,6 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from kd import storing
 from kd.assembly import Assembly
@@ -73,3 +74,15 @@ def test_the_seconds_of_asking_the_teacher_are_counted_and_it_is_asked_once(conf
     assert len(asked) == 1
     assert seconds[0] >= 0.5
     assert seconds[1] >= 0
+
+
+@pytest.mark.slow
+def test_compiled_networks_learn_the_same_and_are_saved_plain(configure, tmp_path):
+    weights, settings = {}, ["student=bert_small", "kd=[response,feature]", "logger=[]", "trainer.max_epochs=1"]
+    for compiled in ("false", "true"):
+        config = configure(f"compile={compiled}", *settings)
+        assembly = Assembly(config, make_plan(config), tmp_path / compiled, [])
+        weights[compiled] = assembly.distil(assembly.teacher()[0])[0].state_dict()
+    assert weights["false"].keys() == weights["true"].keys()
+    for name, weight in weights["false"].items():
+        torch.testing.assert_close(weights["true"][name], weight, atol=1e-3, rtol=1e-2)
