@@ -1,7 +1,6 @@
 """The fits of a run: the teacher's fine-tuning, the distillation, and the baseline."""
 
 import logging
-import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from kd import teachers
 from kd.distiller import Distiller, Optimisation
 from kd.fitting import Fitted, fit, resolve_precision
 from kd.objective import Objective
-from kd.plan import Plan, ranks_of, steps_per_epoch
+from kd.plan import Plan, ranks_of
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
 from kd.signals import LiveTeacher, StoredTeacher
@@ -95,7 +94,7 @@ class Assembly:
         readers = [*networks.values(), *(live.network for live in frozen.values())]
         batches = self._batches(plan.rows, readers, seed, self.config.data.batch_size)
         bar = self.config.trainer.enable_progress_bar
-        storing = Storing(instantiate(self.config.store), frozen, self.config.data.max_length, bar)
+        storing = Storing(plan.store, frozen, plan.max_length, bar)
         log.info("student: distilling")
         fitted = self._fit(distiller, batches, self.folder / "distill", [storing], max_epochs=plan.epochs)
         return networks[STUDENT], fitted, storing.seconds
@@ -112,7 +111,7 @@ class Assembly:
             distiller,
             batches,
             self.folder / "baseline",
-            max_epochs=math.ceil(updates / steps_per_epoch(self.config, len(plan.examples.train))),
+            max_epochs=-1,
             max_steps=updates,
             val_check_interval=every,
             check_val_every_n_epoch=None,
