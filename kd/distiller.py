@@ -92,9 +92,15 @@ class Distiller(pl.LightningModule):
             for name, loss in self.objective(lesson, batch).items():
                 losses[name] = losses[name] + loss if name in losses else loss
         total = torch.stack(list(losses.values())).sum()
-        self.log_dict({f"{self.prefix}train/{name}": loss.detach() for name, loss in losses.items()})
-        self.log(f"{self.prefix}train/loss", total.detach(), prog_bar=True)
+        if self._logs_this_step():
+            self.log_dict({f"{self.prefix}train/{name}": loss.detach() for name, loss in losses.items()})
+            self.log(f"{self.prefix}train/loss", total.detach(), prog_bar=True)
         return total
+
+    def _logs_this_step(self) -> bool:
+        """Whether Lightning would hand this step's figures to a logger: gathering them costs, on a small student."""
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return bool(every) and (self.trainer.global_step + 1) % every == 0
 
     def outputs_of(self, batch: Batch) -> Run:
         """A function from a network's name to its output for this batch."""
@@ -142,7 +148,10 @@ class Distiller(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Random numbers that do not depend on the past: a resumed run draws the same ones."""
         key = (self.seed, self.current_epoch, batch_idx, self.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        seed = int(np.random.SeedSequence(key).generate_state(1)[0])
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed keeps a traceback a call where there is no GPU
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(seed)
 
     def on_train_epoch_end(self) -> None:
         self.log(f"{self.prefix}train/seconds", time.monotonic() - self._started)

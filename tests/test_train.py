@@ -160,7 +160,13 @@ def test_without_store_the_teacher_is_never_asked_beforehand(configure, tmp_path
 @pytest.mark.parametrize("student", STUDENTS)
 def test_mixed_precision_trains_every_student(student, store, teachers, configure, tmp_path, monkeypatch):
     """Models run in bfloat16, losses are computed, weights kept and stores filled in float32."""
-    more = ["trainer.precision=bf16-mixed", "logger=[]", "trainer.max_epochs=1", f"cache_dir={tmp_path / 'cache'}"]
+    more = [
+        "trainer.precision=bf16-mixed",
+        "logger=[]",
+        "trainer.max_epochs=1",
+        "trainer.log_every_n_steps=1",
+        f"cache_dir={tmp_path / 'cache'}",
+    ]
     config = configure(f"student={student}", "kd=[response,feature,relation]", f"store={store}", *more)
     assembly = Assembly(config, make_plan(config), tmp_path, [])
     teacher, _ = assembly.teacher()
