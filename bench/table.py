@@ -1,7 +1,7 @@
 """From raw results to a page and a plot: `python -m bench.table [FOLDER]` writes them into `bench/`."""
 
+import argparse
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,11 +285,15 @@ def page(lines: Sequence[Line], failures: Sequence[Line], machine: Line, work: L
     return "\n\n".join(part for part in [*parts, "## Notes", NOTES] if part) + "\n"
 
 
-def main(arguments: Sequence[str]) -> None:
+def main() -> None:
     """Write page and plot."""
     from bench.plot import draw  # matplotlib is not needed for the page
 
-    folder = Path(arguments[0]) if arguments else ROOT / "outputs/bench"
+    parser = argparse.ArgumentParser(prog="python -m bench.table", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "outputs/bench", metavar="FOLDER")
+    folder: Path = parser.parse_args().folder
+    if not (folder / RESULTS).is_file():
+        parser.error(f"{folder}: no results here; make them with python -m bench.run")
     lines = read(folder / RESULTS)
     machine, work = (json.loads((folder / name).read_text()) for name in (MACHINE, "work/work.json"))
     (HERE / "RESULTS.md").write_text(page(lines, read(folder / FAILURES), machine, work), encoding="utf-8")
@@ -297,4 +301,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
