@@ -26,6 +26,8 @@ from deploy.evaluate import comparison, evaluate, write_predictions
 from kd import ranks
 from kd.assembly import Assembly
 from kd.plan import Plan, make_plan
+from kd.schemes.base import TEACHER
+from kd.stages import compose_stages, plan_stages, saved_stages, seconds_before, updates_before
 from kd.trackers import Guarded
 from models.network import Network
 from models.transformer import load
@@ -54,7 +56,7 @@ def main(config: DictConfig) -> float | None:
         if config.explain:
             print(explain(config, overrides))
             return None
-        return run(config, overrides)
+        return run_stages(config, overrides) if config.stages else run(config, overrides)
     except Exception as error:
         if (reason := users_mistake(error)) is None:
             raise
@@ -65,14 +67,36 @@ def main(config: DictConfig) -> float | None:
         remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
 
+def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
+    """Plan all stages, then run those that have not ended yet; gives the last one's score."""
+    folder = Path(config.run_dir)
+    refuse_taken(folder, config)
+    configs = saved_stages(config, folder) if config.resume else compose_stages(config, overrides, folder)
+    if not config.resume:
+        for name, plan in plan_stages(configs).items():
+            say(f"stage     {name}\n{plan}\n")
+    if config.plan:
+        return None
+    if not config.resume:
+        for stage in configs.values():
+            save_config(Path(stage.run_dir), stage, overrides)
+    score = None
+    for name, stage in configs.items():
+        if name != list(configs)[-1] and (Path(stage.run_dir) / "report.json").exists():
+            continue
+        say(f"stage {name}")
+        stage.resume = stage.run_dir
+        score = run(stage, overrides)
+        ranks.wait_for_all()
+    return score
+
+
 def run(config: DictConfig, overrides: list[str]) -> float | None:
     """Plan; teacher, student, baseline; report."""
     folder = Path(config.run_dir)
-    if ranks.is_first() and not config.resume and (folder / "config.yaml").exists():
-        raise UserError(f"run_dir: {folder} holds a run already; go on with resume={folder} or take another folder")
+    refuse_taken(folder, config)
     plan = make_plan(config)
-    if ranks.is_first():
-        print(plan, flush=True)
+    say(str(plan))
     if config.plan:
         return None
     save_config(folder, config, overrides)
@@ -81,16 +105,18 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
         for logger in loggers:
             logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
         assembly = Assembly(config, plan, folder, loggers)
-        teacher, teacher_seconds = assembly.teacher()
-        student, distilled, store_seconds = assembly.distil(teacher)
+        teachers, teacher_seconds = assembly.teachers()
+        teacher = teachers.get(TEACHER)
+        student, distilled, store_seconds = assembly.distil(teachers)
         baseline = None
         if config.baseline:
-            baseline = student if plan.labels_alone else assembly.baseline(teacher, distilled.updates)
+            updates = distilled.updates + updates_before(config.start_from)
+            baseline = student if plan.is_baseline else assembly.baseline(teacher, updates)
         if not ranks.is_first():
             return None
         student.save(folder / "student")
         seconds = {"teacher_seconds": teacher_seconds, "store_seconds": store_seconds}
-        seconds |= {"distill_seconds": distilled.seconds}
+        seconds |= {"distill_seconds": distilled.seconds + seconds_before(folder)}
         score = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, seconds, overrides)
     finally:
         for logger in loggers:
@@ -137,6 +163,23 @@ def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[
     saved = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
     saved.run_dir = saved.resume = str(folder)  # it may have been moved
     return saved, [str(override) for override in OmegaConf.load(folder / "overrides.yaml")]
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """Print at once, in one process."""
+    print(text, flush=True)
+
+
+@rank_zero_only
+def refuse_taken(folder: Path, config: DictConfig) -> None:
+    """Refuse to begin a run where another one is.
+
+    Raises:
+        UserError: the folder holds a run that is not to be gone on with.
+    """
+    if not config.resume and (folder / "config.yaml").exists():
+        raise UserError(f"run_dir: {folder} holds a run already; go on with resume={folder} or take another folder")
 
 
 @rank_zero_only

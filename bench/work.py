@@ -29,7 +29,7 @@ from data.tokenization import TrainingTexts
 from kd.assembly import Assembly
 from kd.knowledge.pairing import layers
 from kd.plan import make_plan, read_examples
-from kd.schemes.base import STUDENT
+from kd.schemes.base import STUDENT, TEACHER
 from models.network import Network
 from models.vocabulary import cut_vocabulary
 
@@ -103,8 +103,7 @@ def make_teacher(place: Path, teacher: str, settings: Settings, cache: Path) -> 
         return
     config = configure(cache, *SAMPLE[:1], "teacher=minilm")
     plan = make_plan(config)
-    network, _ = Assembly(config, plan, cache, []).teacher()
-    assert network is not None
+    network = Assembly(config, plan, cache, []).teachers()[0][TEACHER]
     cut(network, TrainingTexts(plan.examples.transfer, settings.max_length))
     if teacher == "large":
         torch.manual_seed(settings.seed)
@@ -163,7 +162,7 @@ def make_students(folder: Path, place: Path, settings: Settings, cache: Path) ->
         )
         plan = make_plan(config)
         assembly = Assembly(config, plan, cache, [])
-        teacher, _ = assembly.teacher()
+        teacher = assembly.teachers()[0][TEACHER]
         assembly._network(STUDENT, teacher).save(place / student)
         mine, theirs = plan.drafts[STUDENT].spec, plan.pairs[0].teacher_spec
         assert theirs is not None
@@ -174,7 +173,6 @@ def make_students(folder: Path, place: Path, settings: Settings, cache: Path) ->
             "learning_rate": config.student.learning_rate,
             "overrides": chosen,
         }
-    assert teacher is not None
     logits = test_logits(teacher, json.loads((folder / "test.json").read_text()))
     (place / "test_logits.json").write_text(json.dumps(logits))
     (place / "pairs.json").write_text(json.dumps(pairs))

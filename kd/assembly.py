@@ -1,7 +1,8 @@
 """The fits of a run: the teacher's fine-tuning, the distillation, and the baseline."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback
 
 from data.module import Batches
-from kd import teachers
 from kd.distiller import Distiller, Optimisation
 from kd.fitting import Fitted, fit, resolve_precision
 from kd.objective import Objective
+from kd.once import About, made_once
 from kd.plan import Plan, ranks_of
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
 from kd.signals import LiveTeacher, StoredTeacher
 from kd.storing import Storing
+from kd.teachers import Candidate, fine_tuned
 from models.network import Network
+from models.transformer import load
 from potstill import fingerprint
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ TEACHERS_SETTINGS = {
     *("_target_", "accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val"),
     *("log_every_n_steps", "enable_progress_bar", "enable_model_summary"),
 }
+SHOWN = {"log_every_n_steps", "enable_progress_bar", "enable_model_summary", "profiler", "max_epochs"}
 
 
 class Assembly:
@@ -46,14 +50,15 @@ class Assembly:
     def __init__(self, config: DictConfig, plan: Plan, folder: Path, loggers: list[Any]):
         self.config, self.plan, self.folder, self.loggers = config, plan, folder, loggers
 
-    def teacher(self) -> tuple[Network | None, float]:
-        """The fine-tuned teacher, and the seconds that fine-tuning took now."""
-        draft, plan = self.plan.teacher, self.plan
-        if draft is None:
-            return None, 0.0
-        if plan.teacher_is_tuned:
+    def teachers(self) -> tuple[dict[str, Network], float]:
+        """The fine-tuned teachers, by name, and the seconds that fine-tuning took now."""
+        found = {name: self._teacher(candidate) for name, candidate in self.plan.teachers.items()}
+        return {name: network for name, (network, _) in found.items()}, sum(seconds for _, seconds in found.values())
+
+    def _teacher(self, candidate: Candidate) -> tuple[Network, float]:
+        draft, settings, plan = candidate.draft, candidate.fine_tuning, self.plan
+        if candidate.tuned:
             return draft.network(), 0.0
-        settings: teachers.FineTuning = instantiate(self.config.teacher.fine_tuning)
         trainer = [self._precision, self.config.trainer.gradient_clip_val, ranks_of(self.config)]
         key = [plan.examples.fingerprint, plan.task.name, plan.task.metric, self.config.data.max_length, trainer]
 
@@ -65,19 +70,20 @@ class Assembly:
             own: dict[str, Any] = {"max_epochs": settings.epochs, "accumulate_grad_batches": 1}
             return self._fit(distiller, batches, folder, only=TEACHERS_SETTINGS, **own).seconds
 
-        return teachers.fine_tuned(draft, key, settings, Path(self.config.cache_dir), train)
+        return fine_tuned(draft, key, settings, Path(self.config.cache_dir), train)
 
-    def distil(self, teacher: Network | None) -> tuple[Network, Fitted, float]:
-        """The student after distillation, what that took, and the seconds that asking the teacher beforehand took."""
+    def distil(self, teachers: Mapping[str, Network]) -> tuple[Network, Fitted, float]:
+        """The student after distillation, what that took, and the seconds that asking teachers beforehand took."""
         plan, seed = self.plan, self.config.seed
-        networks = {name: self._network(name, teacher) for name in plan.drafts}
+        networks = {name: self._started(name, teachers.get(TEACHER)) for name in plan.drafts}
         specs = {name: network.spec for name, network in networks.items()}
         if exits := plan.scheme.exits(specs):
             networks[STUDENT].add_exits(exits)
         objective, fields = self._objective(plan.pairs), plan.fields
+        plan.scheme.connect(specs)
         for name, network in networks.items():
             network.record(fields.get(name, frozenset()))
-        frozen = {TEACHER: LiveTeacher(teacher, fields[TEACHER])} if teacher and TEACHER in fields else {}
+        frozen = {name: LiveTeacher(teacher, fields[name]) for name, teacher in teachers.items() if name in fields}
         signals = {name: StoredTeacher(name, live) for name, live in frozen.items()}
         distiller = Distiller(
             networks,
@@ -97,26 +103,48 @@ class Assembly:
         storing = Storing(plan.store, frozen, plan.max_length, bar)
         log.info("student: distilling")
         fitted = self._fit(distiller, batches, self.folder / "distill", [storing], max_epochs=plan.epochs)
-        return networks[STUDENT], fitted, storing.seconds
+        student = distiller.network(plan.scheme.outcome)
+        if not plan.scheme.keeps_exits:
+            student.exits = None
+        return student, fitted, storing.seconds
 
     def baseline(self, teacher: Network | None, updates: int) -> Network:
-        """The same student from the same first weights, after as many updates on the labels alone."""
+        """The same student from the same first weights, after as many updates on the labels alone.
+
+        Runs that differ in nothing that the baseline knows of share one.
+        """
+        network, every = self._network(STUDENT, teacher), max(1, updates // self.plan.epochs)
+        folder = Path(self.config.cache_dir) / "baselines" / self._baseline_key(network, updates, every)
+
+        def make() -> tuple[Network, About]:
+            log.info("baseline: training the same student on the labels alone")
+            return network, asdict(self._train_baseline(network, updates, every))
+
+        if made_once(folder, "baseline", make) is None:
+            network.model.load_state_dict(load(folder).model.state_dict())
+        return network
+
+    def _train_baseline(self, network: Network, updates: int, every: int) -> Fitted:
         plan, seed = self.plan, self.config.seed
-        network = self._network(STUDENT, teacher)
         distiller = self._alone(network, seed, "baseline/", self._optimisation())
-        batches = self._batches(plan.examples.train, [network], seed, self.config.data.batch_size)
-        log.info("baseline: training the same student on the labels alone")
-        every = max(1, updates // plan.epochs) * self.config.trainer.accumulate_grad_batches
-        self._fit(
+        return self._fit(
             distiller,
-            batches,
+            self._batches(plan.examples.train, [network], seed, self.config.data.batch_size),
             self.folder / "baseline",
             max_epochs=-1,
             max_steps=updates,
-            val_check_interval=every,
+            val_check_interval=every * self.config.trainer.accumulate_grad_batches,
             check_val_every_n_epoch=None,
         )
-        return network
+
+    def _baseline_key(self, network: Network, updates: int, every: int) -> str:
+        config = self.config
+        trainer, optimizer = (OmegaConf.to_container(config[part], resolve=True) for part in ("trainer", "optimizer"))
+        assert isinstance(trainer, dict)
+        decisive = {key: value for key, value in trainer.items() if key not in SHOWN}
+        data = [self.plan.examples.fingerprint, self.plan.task.metric, config.data.max_length, config.data.batch_size]
+        settings = [decisive, optimizer, self._precision, config.compile, config.seed, updates, every, ranks_of(config)]
+        return fingerprint.of_value([network.fingerprint(), network.spec.tokenizer, data, settings])
 
     def _alone(self, network: Network, seed: int, prefix: str, optimisation: Optimisation) -> Distiller:
         scheme: Scheme = Alone()
@@ -142,6 +170,13 @@ class Assembly:
         network = self.plan.drafts[name].network(teacher)
         if name != STUDENT:
             network.reset_head()  # peers that start as one stay one
+        return network
+
+    def _started(self, name: str, teacher: Network | None) -> Network:
+        """The same, but the student goes on from where it is to start."""
+        network = self._network(name, teacher)
+        if name == STUDENT and self.config.start_from:
+            network.model.load_state_dict(load(Path(self.config.start_from)).model.state_dict())
         return network
 
     def _objective(self, pairs: list[Pair]) -> Objective:

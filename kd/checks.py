@@ -11,7 +11,9 @@ from transformers import SchedulerType
 
 from kd.fitting import resolve_precision
 from kd.store.store import Settings
-from models.blueprint import Draft
+from models.blueprint import NO_TEXTS, Draft
+from models.sources import Folder
+from models.transformer import Pretrained
 from potstill.errors import UserError
 
 LEAST = {
@@ -80,3 +82,17 @@ def check_lengths(max_length: int, drafts: list[Draft]) -> None:
         positions = getattr(draft.config, "max_position_embeddings", None)
         if positions and max_length > (most := min(positions, draft.tokenizer.model_max_length)):
             raise UserError(f"data.max_length: {max_length} tokens, but {draft.spec.kind} reads {most} at most")
+
+
+def check_start(folder: str, student: Draft) -> None:
+    """Refuse first weights that belong to another network, before any is loaded."""
+    blueprint = Pretrained(Folder(folder))
+    tokenizer = blueprint.tokenizer(None, NO_TEXTS)
+    saved = Draft(blueprint, tokenizer, blueprint.config(tokenizer, None), "").spec
+    for what, theirs, ours in (
+        ("network", str(saved), str(student.spec)),
+        ("number of classes", saved.classes, student.spec.classes),
+        ("tokenizer", saved.tokenizer, student.spec.tokenizer),
+    ):
+        if theirs != ours:
+            raise UserError(f"start_from: {folder} has another {what} than the student: {theirs}, not {ours}")

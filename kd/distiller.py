@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,10 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 
 from data.classification import Classification
+from kd.moment import Moment
 from kd.objective import Objective
-from kd.schemes.base import Pair, Run, Scheme
+from kd.schemes.base import Pair, Scheme, Step
+from kd.signals import LiveTeacher
 from models.network import Network
 from models.output import Fields, ModelOutput
 from potstill.errors import UserError
@@ -42,7 +46,8 @@ class Optimisation:
 class Distiller(pl.LightningModule):
     """Trains networks by the lessons of a scheme.
 
-    The teacher's signal is no submodule: it is in no checkpoint, no optimiser and no DDP wrapper.
+    A frozen teacher's signal is no submodule: it is in no checkpoint, no optimiser and no DDP wrapper. The scheme
+    and its frozen copies, which move, are submodules.
 
     Args:
         networks: what trains, by name.
@@ -77,9 +82,15 @@ class Distiller(pl.LightningModule):
         self.runners = {name: _compiled(network) if compiled else network for name, network in networks.items()}
         self.objective = objective
         self.signals, self.scheme, self.pairs, self.task = dict(signals), scheme, pairs, task
+        copied = {
+            name: LiveTeacher(deepcopy(networks[of]), fields.get(name, frozenset()))
+            for name, of in scheme.copies().items()
+        }
+        self.copies = nn.ModuleDict(copied)
         self.optimisation, self.fields, self.seed, self.prefix = optimisation, dict(fields), seed, prefix
-        self.metrics = nn.ModuleDict({pair.learner: task.metrics() for pair in pairs})
-        self.seconds = 0.0
+        learners = dict.fromkeys([*(pair.learner for pair in pairs), scheme.outcome])
+        self.metrics = nn.ModuleDict({name: task.metrics() for name in learners})
+        self.seconds, self._updates = 0.0, 1
 
     @property
     def monitor(self) -> str:
@@ -87,11 +98,10 @@ class Distiller(pl.LightningModule):
         return f"{self.prefix}val/{self.task.metric}"
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses: dict[str, Tensor] = {}
-        for lesson in self.scheme.lessons(self.pairs, self.outputs_of(batch)):
-            for name, loss in self.objective(lesson, batch).items():
-                losses[name] = losses[name] + loss if name in losses else loss
+        step = self.step_of(batch, self._moment())
+        losses = self.losses(step)
         total = torch.stack(list(losses.values())).sum()
+        self.scheme.after_batch(step)
         if self._logs_this_step():
             self.log_dict({f"{self.prefix}train/{name}": loss.detach() for name, loss in losses.items()})
             self.log(f"{self.prefix}train/loss", total.detach(), prog_bar=True)
@@ -102,15 +112,30 @@ class Distiller(pl.LightningModule):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return bool(every) and (self.trainer.global_step + 1) % every == 0
 
-    def outputs_of(self, batch: Batch) -> Run:
-        """A function from a network's name to its output for this batch."""
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        """The parts of the loss, by name."""
+        losses: dict[str, Tensor] = {}
+        for lesson in self.scheme.lessons(self.pairs, step):
+            for name, loss in self.objective(lesson, step.batch).items():
+                losses[name] = losses[name] + loss if name in losses else loss
+        return losses
 
+    def step_of(self, batch: Batch, moment: Moment) -> Step:
+        """The batch with every network's output, made when it is first asked for."""
+
+        @cache
         def run(name: str) -> ModelOutput:
             if name in self.signals:
                 return self.signals[name](batch)
+            if name in self.copies:
+                return self.copies[name](batch)
             return self.runners[name](batch["encodings"], self.fields.get(name, frozenset()))
 
-        return run
+        return Step(batch, run, moment)
+
+    def network(self, name: str) -> Network:
+        """A network that trains, or a copy of one."""
+        return self.copies[name].network if name in self.copies else self.networks[name]  # type: ignore[return-value]
 
     def dry_run(self, batch: Batch) -> None:
         """Pass one batch through all lessons and change nothing, so that mismatches show in seconds.
@@ -120,19 +145,24 @@ class Distiller(pl.LightningModule):
         """
         try:
             with torch.no_grad():
-                for lesson in self.scheme.lessons(self.pairs, self.outputs_of(batch)):
-                    self.objective(lesson, batch)
+                step = self.step_of(batch, Moment())
+                for update in (0, 1):  # of 1: before training and after it
+                    self.losses(replace(step, moment=Moment(update)))
         except (RuntimeError, IndexError, ValueError) as error:
             raise UserError(f"kd: the first batch does not go through: {error}") from error
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        outputs = {name: network(batch["encodings"]) for name, network in self.networks.items()}
-        for name, logits in self.scheme.predictions(outputs).items():
+        names = dict.fromkeys([*self.networks, self.scheme.outcome])
+        outputs = {name: self.network(name)(batch["encodings"]) for name in names}
+        predictions = self.scheme.predictions(outputs)
+        self._scored = list(predictions)
+        for name, logits in predictions.items():
             self.metrics[name].update(logits.float(), batch["labels"])  # type: ignore[operator]
 
     def on_validation_epoch_end(self) -> None:
-        for name, metrics in self.metrics.items():
-            place = "" if name == "student" else f"{name}/"
+        for name in self._scored:
+            metrics = self.metrics[name]
+            place = "" if name == self.scheme.outcome else f"{name}/"
             scores = metrics.compute()  # type: ignore[operator]
             metrics.reset()  # type: ignore[operator]
             for metric, score in scores.items():
@@ -152,6 +182,13 @@ class Distiller(pl.LightningModule):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed keeps a traceback a call where there is no GPU
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
+        for follower in (self.scheme, self.objective):
+            follower.at(self._moment())
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        copies = {name: self.network(name) for name in self.copies}
+        self.scheme.after_update(dict(self.networks.items()), copies, self._moment(1))  # type: ignore[arg-type]
 
     def on_train_epoch_end(self) -> None:
         self.log(f"{self.prefix}train/seconds", time.monotonic() - self._started)
@@ -167,13 +204,23 @@ class Distiller(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimisation.optimizer(self._groups())
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = get_scheduler(self.optimisation.schedule, optimizer, int(self.optimisation.warmup * steps), steps)
+        self._updates = steps = int(self.trainer.estimated_stepping_batches)
+        schedule = self.scheme.schedule(optimizer, steps) or get_scheduler(
+            self.optimisation.schedule, optimizer, int(self.optimisation.warmup * steps), steps
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _moment(self, more: int = 0) -> Moment:
+        """Now, or so many updates later."""
+        return Moment(self.trainer.global_step + more, self._updates, self.current_epoch, self._epochs)
+
+    @property
+    def _epochs(self) -> int:
+        return max(self.trainer.max_epochs or 1, 1)  # -1 where updates are counted
 
     def _groups(self) -> list[dict[str, Any]]:
         """Each network and the projections, matrices apart from vectors, which do not decay."""
-        parts: list[tuple[nn.Module, dict[str, float]]] = [(self.objective, {})]
+        parts: list[tuple[nn.Module, dict[str, float]]] = [(self.objective, {}), (self.scheme, {})]
         rates = self.optimisation.learning_rates
         parts += [(network, {"lr": rates[name]} if name in rates else {}) for name, network in self.networks.items()]
         groups = []

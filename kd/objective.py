@@ -7,15 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from kd.knowledge.base import Knowledge
+from kd.moment import Moment
 from kd.schemes.base import Lesson, Pair
-from models.output import Fields
+from models.output import LOGITS, Fields
 from potstill.errors import UserError
 
 Terms = dict[str, Knowledge]
 
 
 def fitting_terms(pair: Pair, make_terms: Callable[[], Terms]) -> tuple[Terms, list[str]]:
-    """The terms that work between the two of a pair, and a note for each optional one left out.
+    """The terms that a pair takes and that work between its two, and a note for each optional one left out.
 
     Raises:
         UserError: a term that is not optional does not fit, or none is left.
@@ -24,6 +25,8 @@ def fitting_terms(pair: Pair, make_terms: Callable[[], Terms]) -> tuple[Terms, l
         return {}, []
     terms, notes = {}, []
     for name, term in make_terms().items():
+        if not _taken(pair, term):
+            continue
         reason = term.fits(pair.learner_spec, pair.teacher_spec)
         if reason is None:
             terms[name] = term
@@ -36,15 +39,26 @@ def fitting_terms(pair: Pair, make_terms: Callable[[], Terms]) -> tuple[Terms, l
     return terms, notes
 
 
+def _taken(pair: Pair, term: Knowledge) -> bool:
+    if pair.takes == "any" or pair.teacher_spec is None:
+        return True
+    try:
+        read = term.requires(pair.learner_spec, pair.teacher_spec)[1]
+    except UserError:  # a pairing of layers that these depths do not allow
+        return pair.takes == "inside"
+    return (read == {LOGITS}) == (pair.takes == "logits")
+
+
 def required_fields(pairs: list[Pair], terms: Mapping[str, Terms]) -> dict[str, Fields]:
     """What each network has to give so that every term of every pair finds what it reads, by the network's name."""
     fields: dict[str, Fields] = {}
     for pair in pairs:
-        if pair.teacher is None or pair.teacher_spec is None:
+        if pair.teacher_spec is None:
             continue
         for term in terms[str(pair)].values():
             learners, teachers = term.requires(pair.learner_spec, pair.teacher_spec)
-            for name, some in ((pair.network or pair.learner, learners), (pair.teacher, teachers)):
+            sides = [(pair.network or pair.learner, learners), *((name, teachers) for name in pair.teachers)]
+            for name, some in sides:
                 fields[name] = fields.get(name, frozenset()) | some
     return fields
 
@@ -72,11 +86,18 @@ class Objective(nn.Module):
         with torch.autocast(labels.device.type, enabled=False):
             learner = lesson.learner.float()
             losses = {}
-            if self.label_weight:
-                losses[f"label_loss/{pair.learner}"] = self.label_weight * self.label_loss(learner.logits, labels)
+            if weight := self.label_weight * lesson.label_weight:
+                losses[f"label_loss/{pair.learner}"] = weight * self.label_loss(learner.logits, labels)
             if lesson.teacher is not None:
                 teacher = lesson.teacher.float()
                 terms = cast(nn.ModuleDict, self.terms[str(pair)])
                 for name, term in terms.items():
-                    losses[f"kd/{name}/{pair}"] = term.weight * term(learner, teacher, batch)
-        return {name: lesson.weight * loss for name, loss in losses.items()}
+                    weight = lesson.weight * cast(Knowledge, term).weight
+                    losses[f"kd/{name}/{pair}"] = weight * term(learner, teacher, batch)
+        return losses
+
+    def at(self, moment: Moment) -> None:
+        """Let every term follow its schedule."""
+        for some in self.terms.values():
+            for term in cast(nn.ModuleDict, some).values():
+                cast(Knowledge, term).at(moment)

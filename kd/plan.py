@@ -14,13 +14,13 @@ from data.classification import Classification
 from data.examples import Examples, prepare
 from data.sources import Columns
 from data.tokenization import TrainingTexts, sample_lengths
-from kd.checks import check_lengths, check_values
+from kd.checks import check_lengths, check_start, check_values
 from kd.objective import Terms, fitting_terms, required_fields
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
 from kd.store.estimate import bytes_needed, in_words
 from kd.store.store import Settings
-from kd.teachers import check_labels, has_trained_head
+from kd.teachers import Candidate, draft_teacher, reseeded
 from models.blueprint import Blueprint, Draft
 from models.output import Fields
 from potstill.errors import UserError
@@ -33,8 +33,7 @@ class Plan:
     Args:
         examples: the data.
         task: what is done with them.
-        teacher: draft of the teacher, where there is one.
-        teacher_is_tuned: whether its checkpoint has a trained head already.
+        teachers: the frozen ones, by name; the run's own is called `teacher`.
         drafts: of all networks that train, by name.
         scheme: who learns from whom.
         pairs: the scheme's pairs.
@@ -42,13 +41,13 @@ class Plan:
         steps_per_epoch, epochs: length of the distillation.
         store: how teacher outputs are kept.
         max_length: tokens at which a text is cut.
+        start_from: a folder with the student's first weights.
         notes: decisions that the user should see.
     """
 
     examples: Examples
     task: Classification
-    teacher: Draft | None
-    teacher_is_tuned: bool
+    teachers: Mapping[str, Candidate]
     drafts: Mapping[str, Draft]
     scheme: Scheme
     pairs: list[Pair]
@@ -57,12 +56,20 @@ class Plan:
     epochs: int
     store: Settings
     max_length: int
+    start_from: str | None
     notes: list[str]
 
     @cached_property
     def fields(self) -> dict[str, Fields]:
         """What each network, the teacher among them, has to give, by its name."""
-        return required_fields(self.pairs, self.terms)
+        fields = required_fields(self.pairs, self.terms)
+        own = self.scheme.requires({name: draft.spec for name, draft in self.drafts.items()})
+        return fields | {name: fields.get(name, frozenset()) | some for name, some in own.items()}
+
+    @property
+    def teacher(self) -> Draft | None:
+        """The run's own teacher, from which the student may start."""
+        return self.teachers[TEACHER].draft if TEACHER in self.teachers else None
 
     @property
     def rows(self) -> Dataset:
@@ -70,9 +77,9 @@ class Plan:
         return self.examples.transfer if any(self.terms.values()) else self.examples.train
 
     @property
-    def labels_alone(self) -> bool:
+    def is_baseline(self) -> bool:
         """Whether the student is trained as its baseline would be."""
-        return isinstance(self.scheme, Alone)
+        return isinstance(self.scheme, Alone) and self.start_from is None
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -86,25 +93,30 @@ class Plan:
             f"classes {', '.join(examples.labels)}"
         ]
         lines += [f"          {note}" for note in examples.notes]
-        if self.teacher:
-            state = "used as it is" if self.teacher_is_tuned else "fine-tuned on the labelled rows, or found so"
-            lines += [f"teacher   {self.teacher.spec}; {self.teacher.origin}; {state}"]
+        for name, teacher in self.teachers.items():
+            lines += [f"{name:9} {teacher.draft.spec}; {teacher.draft.origin}; {teacher.state}"]
         for name, draft in self.drafts.items():
-            lines += [f"{name:9} {draft.spec}; {draft.origin}"]
+            start = f"goes on from {self.start_from}" if name == STUDENT and self.start_from else draft.origin
+            lines += [f"{name:9} {draft.spec}; {start}"]
         for pair in self.pairs:
             lines += [f"pair      {pair.learner} <- {pair.teacher or 'labels'}: {self._terms_of(pair)}"]
-        lines += [f"store     {self._stored()}"]
+        lines += [f"store     {stored}" for stored in self._stores()]
         lines += [f"training  {self.epochs} epochs of {steps:,} steps: {self.epochs * steps:,} steps"]
         return lines + [f"note      {note}" for note in self.notes]
 
-    def _stored(self) -> str:
-        if self.teacher is None or TEACHER not in self.fields:
-            return "nothing: no term reads a frozen teacher"
+    def _stores(self) -> list[str]:
+        asked = {name: teacher.draft for name, teacher in self.teachers.items() if name in self.fields}
+        if not asked:
+            return ["nothing: no term reads a frozen teacher"]
         if not self.store.budget:
-            return "nothing: the teacher runs in every step"
-        fields, rows = self.fields[TEACHER], len(self.rows)
-        some = sample_lengths(self.rows, self.teacher.tokenizer, self.max_length)
-        need = bytes_needed(fields, self.teacher.spec, some, self.store.dtype) / len(some) * rows
+            return ["nothing: the teacher runs in every step"]
+        named = len(asked) > 1
+        return [(f"{name}: " if named else "") + self._stored(name, draft) for name, draft in asked.items()]
+
+    def _stored(self, name: str, teacher: Draft) -> str:
+        fields, rows = self.fields[name], len(self.rows)
+        some = sample_lengths(self.rows, teacher.tokenizer, self.max_length)
+        need = bytes_needed(fields, teacher.spec, some, self.store.dtype) / len(some) * rows
         what = f"{', '.join(map(str, sorted(fields)))} of {rows:,} rows, about {in_words(need)} in {self.store.dtype}"
         over = need > self.store.budget * 1e9
         return what + (f"; more than store.budget={self.store.budget:g} GB: nothing is stored" if over else "")
@@ -127,24 +139,27 @@ def make_plan(config: DictConfig) -> Plan:
     check_values(config)
     examples = read_examples(config)
     task = Classification(examples.labels, config.data.metric)
-    teacher, tuned = draft_teacher(config, examples)
-    scheme = make_scheme(config, teacher)
-    drafts = draft_learners(config, scheme, examples, teacher)
+    own = draft_teacher(instantiate(config.teacher, _convert_="all"), examples.labels, "teacher")
+    scheme = make_scheme(config, own)
+    teachers = draft_teachers(scheme, own, examples.labels)
+    drafts = draft_learners(config, scheme, examples, own.draft if own else None)
     specs = {name: draft.spec for name, draft in drafts.items()}
-    pairs = scheme.pairs(specs | ({TEACHER: teacher.spec} if teacher else {}))
-    if not config.kd.label_weight and not any(pair.teacher == TEACHER for pair in pairs):
+    specs |= {name: teacher.draft.spec for name, teacher in teachers.items()}
+    pairs = scheme.pairs(specs | {name: specs[of] for name, of in scheme.copies().items()})
+    if not config.kd.label_weight and not any(name in teachers for pair in pairs for name in pair.teachers):
         raise UserError("kd.label_weight=0: without labels and without a teacher that has seen some, nobody learns")
-    check_lengths(config.data.max_length, [*drafts.values(), *([teacher] if teacher else [])])
+    check_lengths(config.data.max_length, [*drafts.values(), *(teacher.draft for teacher in teachers.values())])
     terms, notes = terms_of(pairs, config)
-    if config.baseline and isinstance(scheme, Alone):
+    if config.start_from:
+        check_start(config.start_from, drafts[STUDENT])
+    elif config.baseline and isinstance(scheme, Alone):
         notes.append("the student learns from labels alone: it is its own baseline")
     steps = steps_per_epoch(config, len(examples.transfer if config.kd.terms else examples.train))
     store, epochs = instantiate(config.store), config.trainer.max_epochs
     return Plan(
         examples,
         task,
-        teacher,
-        tuned,
+        teachers,
         drafts,
         scheme,
         pairs,
@@ -153,6 +168,7 @@ def make_plan(config: DictConfig) -> Plan:
         epochs,
         store,
         config.data.max_length,
+        config.start_from,
         notes,
     )
 
@@ -164,7 +180,7 @@ def read_examples(config: DictConfig) -> Examples:
     return prepare(splits, instantiate(config.data.split), config.data.labels)
 
 
-def make_scheme(config: DictConfig, teacher: Draft | None) -> Scheme:
+def make_scheme(config: DictConfig, teacher: Candidate | None) -> Scheme:
     """The scheme of the config; where nothing is handed over, the teacher's schemes are plain training.
 
     Raises:
@@ -199,23 +215,18 @@ def ranks_of(config: DictConfig) -> int:
     return devices * config.trainer.get("num_nodes", 1) if isinstance(devices, int) and devices > 0 else 1
 
 
-def draft_teacher(config: DictConfig, examples: Examples) -> tuple[Draft | None, bool]:
-    """The teacher without weights, and whether it is fine-tuned already.
-
-    Raises:
-        UserError: it must not be fine-tuned but has not been, or its classes are not the data's.
-    """
-    if config.teacher.model is None:
-        return None, False
-    blueprint: Blueprint = instantiate(config.teacher.model, _convert_="all")
-    draft = blueprint.draft(examples.labels)
-    original = blueprint.config(draft.tokenizer, None)
-    tuned = has_trained_head(original)
-    if tuned:
-        check_labels(original, examples.labels)
-    elif not config.teacher.train:
-        raise UserError(f"teacher.train=false, but {draft.origin} have no trained classifier; say teacher.train=true")
-    return draft, tuned
+def draft_teachers(scheme: Scheme, own: Candidate | None, labels: tuple[str, ...]) -> dict[str, Candidate]:
+    """The run's own teacher and those of the scheme."""
+    teachers = {TEACHER: own} if own else {}
+    for number, (name, settings) in enumerate(scheme.teachers().items(), start=1):
+        if settings is None:
+            assert own is not None
+            teachers[name] = reseeded(own, number)
+        elif teacher := draft_teacher(settings, labels, f"scheme.teachers.{name}"):
+            teachers[name] = teacher
+        else:
+            raise UserError(f"scheme.teachers.{name}: none is no teacher; leave it out")
+    return teachers
 
 
 def draft_learners(config: DictConfig, scheme: Scheme, examples: Examples, teacher: Draft | None) -> dict[str, Draft]:

@@ -1,7 +1,7 @@
 """What a frozen teacher says of a batch: asked now, or read from the store."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ class LiveTeacher(nn.Module):
         super().__init__()
         self.network, self.fields = network.eval().requires_grad_(False), fields
         network.record(fields)
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(False)
 
     def forward(self, batch: Batch) -> ModelOutput:
         encodings = batch["encodings"]

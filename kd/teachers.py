@@ -1,21 +1,20 @@
 """Teachers: fine-tuned on demand, found again by fingerprint."""
 
-import json
 import logging
 import shutil
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from filelock import FileLock
 from transformers import PretrainedConfig
 
 from kd import ranks
 from kd.distiller import Optimisation
-from models.blueprint import Draft
+from kd.once import About, made_once
+from models.blueprint import Blueprint, Draft
 from models.network import Network
 from models.sources import Folder
 from models.transformer import Pretrained
@@ -56,6 +55,56 @@ class FineTuning:
         return Optimisation(adamw, "linear", self.warmup, {})
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A frozen teacher before it is one.
+
+    Args:
+        draft: of its network.
+        tuned: whether its checkpoint has a trained head already.
+        fine_tuning: how it is fine-tuned otherwise.
+    """
+
+    draft: Draft
+    tuned: bool
+    fine_tuning: FineTuning
+
+    @property
+    def state(self) -> str:
+        """What is to be done with it, in words."""
+        return "used as it is" if self.tuned else "fine-tuned on the labelled rows, or found so"
+
+
+def draft_teacher(settings: Mapping[str, Any], labels: tuple[str, ...], key: str) -> Candidate | None:
+    """The teacher that the instantiated settings describe, without weights.
+
+    Raises:
+        UserError: it must not be fine-tuned but has not been, or its classes are not the data's.
+    """
+    blueprint: Blueprint | None = settings["model"]
+    if blueprint is None:
+        return None
+    draft = blueprint.draft(labels)
+    original = blueprint.config(draft.tokenizer, None)
+    tuned = has_trained_head(original)
+    if tuned:
+        check_labels(original, labels)
+    elif not settings["train"]:
+        raise UserError(f"{key}.train=false, but {draft.origin} have no trained classifier; say {key}.train=true")
+    return Candidate(draft, tuned, settings["fine_tuning"])
+
+
+def reseeded(teacher: Candidate, number: int) -> Candidate:
+    """The same teacher, fine-tuned with another seed.
+
+    Raises:
+        UserError: it is not fine-tuned here.
+    """
+    if teacher.tuned:
+        raise UserError("scheme.teachers: this teacher is not fine-tuned here; say +teacher@scheme.teachers.second=…")
+    return replace(teacher, fine_tuning=replace(teacher.fine_tuning, seed=teacher.fine_tuning.seed + number))
+
+
 def has_trained_head(config: PretrainedConfig) -> bool:
     """Whether the checkpoint of this config says that it was saved with a classifier."""
     return any("ForSequenceClassification" in name for name in config.architectures or [])
@@ -83,7 +132,6 @@ def fine_tuned(
 ) -> tuple[Network, float]:
     """The draft's network after fine-tuning, from the cache where it has been done before.
 
-    Two runs that ask at the same time wait for one of them to do it; the ranks of one run do it together.
     An interrupted fine-tuning goes on from its last checkpoint.
 
     Args:
@@ -99,29 +147,18 @@ def fine_tuned(
     assert isinstance(draft.blueprint, Pretrained)
     name = fingerprint.of_value([draft.blueprint.source.fingerprint(), asdict(settings), key])
     folder = cache / "teachers" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    seconds = 0.0
-    with FileLock(folder.with_suffix(".lock")) if ranks.is_first() else nullcontext():
-        if (folder / "config.json").exists():
-            log.info("teacher: found fine-tuned in %s", folder)
-        else:
-            log.info("teacher: fine-tuning it, once, into %s", folder)
-            seconds = _fine_tune(draft, settings, folder, train)
-    return from_folder(folder, draft), seconds
-
-
-def _fine_tune(draft: Draft, settings: FineTuning, folder: Path, train: Callable[[Network, Path], float]) -> float:
-    torch.manual_seed(settings.seed)
-    network = draft.network()
     unfinished = folder.with_suffix(".unfinished")
-    seconds = train(network, unfinished)
-    if ranks.is_first():
-        network.save(unfinished / "model")
-        (unfinished / "model" / "fine_tuning.json").write_text(json.dumps(asdict(settings) | {"seconds": seconds}))
-        (unfinished / "model").rename(folder)
-        shutil.rmtree(unfinished)
-    ranks.wait_for_all()
-    return seconds
+
+    def make() -> tuple[Network, About]:
+        log.info("teacher: fine-tuning it, once, into %s", folder)
+        torch.manual_seed(settings.seed)
+        network = draft.network()
+        return network, asdict(settings) | {"seconds": train(network, unfinished)}
+
+    made = made_once(folder, "teacher", make)
+    if made and ranks.is_first():
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return from_folder(folder, draft), made["seconds"] if made else 0.0
 
 
 def from_folder(folder: Path, draft: Draft) -> Network:

@@ -1,5 +1,6 @@
 """From a config to a network, in two steps: first everything but the weights, then the weights."""
 
+import copy
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -74,8 +75,7 @@ class Draft:
     @cached_property
     def spec(self) -> Spec:
         """What the network will give; its parameters are counted on a model without storage."""
-        with torch.device("meta"):
-            model = AutoModelForSequenceClassification.from_config(self.config)
+        model = self._empty()
         return Spec(
             kind=self.config.model_type,
             widths=widths(self.config),
@@ -91,6 +91,17 @@ class Draft:
     def origin(self) -> str:
         """Where the first weights come from, in words."""
         return self.blueprint.origin(self)
+
+    def save_outline(self, folder: Path) -> None:
+        """Write what `Network.save` would, but for the weights: enough to draft the same network again."""
+        config = copy.deepcopy(self.config)
+        config.architectures = [type(self._empty()).__name__]
+        config.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def _empty(self) -> PreTrainedModel:
+        with torch.device("meta"):
+            return AutoModelForSequenceClassification.from_config(self.config)
 
     def network(self, teacher: Network | None = None) -> Network:
         """The network with its first weights; random ones follow torch's seed."""

@@ -11,7 +11,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 CONF = Path(__file__).parent.parent / "conf"
 BASES = {"data/text", "teacher/base"}
 CHOICES = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/*.yaml"))
-NEEDED = {"data/files": ["data.train=a.csv"], "teacher/local": ["teacher.path=a"]}
+NEEDED = {
+    "scheme/codistillation_apart": ["scheme.folder=a", "scheme.name=a", "scheme.others=[b]"],
+    "data/files": ["data.train=a.csv"],
+    "teacher/local": ["teacher.path=a"],
+}
 
 
 def composed(*overrides):

@@ -96,8 +96,8 @@ def test_label_free_rows_and_test_rows_change_no_score_of_the_baseline(configure
     for more in ([], [f"data.unlabelled={folder}/validation.csv", f"data.test={shuffled}"]):
         config = configure("student=bilstm", f"run_dir={tmp_path / str(len(more))}", "logger=[]", *more)
         assembly = Assembly(config, make_plan(config), Path(config.run_dir), [])
-        teacher, _ = assembly.teacher()
-        weights.append(assembly.baseline(teacher, updates=12).state_dict())
+        teachers, _ = assembly.teachers()
+        weights.append(assembly.baseline(teachers["teacher"], updates=12).state_dict())
     assert all(one.equal(other) for one, other in zip(weights[0].values(), weights[1].values(), strict=True))
 
 
@@ -126,7 +126,7 @@ def test_a_teacher_without_head_is_fine_tuned_once(configure, pretrained, tmp_pa
     with caplog.at_level(logging.INFO):
         run(config, [])
     assert json.loads((tmp_path / "two" / "report.json").read_text())["teacher_seconds"] == 0
-    assert "found fine-tuned" in caplog.text
+    assert "teacher: found" in caplog.text
 
 
 def test_the_teacher_is_asked_once_and_found_in_its_store_by_the_next_run(configure, tmp_path, caplog):
@@ -156,9 +156,9 @@ def test_without_store_the_teacher_is_never_asked_beforehand(configure, tmp_path
     assert not (tmp_path / "cache" / "store").exists()
 
 
-@pytest.mark.parametrize(("store", "teachers"), [("off", torch.bfloat16), ("disk", torch.float32)])
+@pytest.mark.parametrize(("store", "precision"), [("off", torch.bfloat16), ("disk", torch.float32)])
 @pytest.mark.parametrize("student", STUDENTS)
-def test_mixed_precision_trains_every_student(student, store, teachers, configure, tmp_path, monkeypatch):
+def test_mixed_precision_trains_every_student(student, store, precision, configure, tmp_path, monkeypatch):
     """Models run in bfloat16, losses are computed, weights kept and stores filled in float32."""
     more = [
         "trainer.precision=bf16-mixed",
@@ -169,7 +169,7 @@ def test_mixed_precision_trains_every_student(student, store, teachers, configur
     ]
     config = configure(f"student={student}", "kd=[response,feature,relation]", f"store={store}", *more)
     assembly = Assembly(config, make_plan(config), tmp_path, [])
-    teacher, _ = assembly.teacher()
+    teachers, _ = assembly.teachers()
     seen = set()
     monkeypatch.setattr(Distiller, "dry_run", lambda *_: None)  # it runs outside the trainer, in full precision
     monkeypatch.setattr(
@@ -179,12 +179,12 @@ def test_mixed_precision_trains_every_student(student, store, teachers, configur
 
     def watched(self, *args):
         output = forward(self, *args)
-        seen.add(("teacher" if self is teacher else "student", output.logits.dtype))
+        seen.add(("teacher" if self is teachers["teacher"] else "student", output.logits.dtype))
         return output
 
     monkeypatch.setattr(Network, "forward", watched)
-    student_network, _, _ = assembly.distil(teacher)
-    assert seen == {("loss", torch.float32), ("student", torch.bfloat16), ("teacher", teachers)}
+    student_network, _, _ = assembly.distil(teachers)
+    assert seen == {("loss", torch.float32), ("student", torch.bfloat16), ("teacher", precision)}
     assert all(weight.isfinite().all() for weight in student_network.parameters())
     assert all(weight.dtype == torch.float32 for weight in student_network.parameters())
 

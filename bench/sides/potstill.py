@@ -20,6 +20,7 @@ import deploy.evaluate
 import train
 from bench.sides.task import Clock, Options, Result, Work, evaluate, quiet
 from kd.distiller import Distiller
+from kd.moment import Moment
 
 KNOWLEDGE = {
     "store": ["store=disk"],
@@ -102,8 +103,7 @@ def watch_losses() -> list[float]:
 def loss_of(distiller: Distiller, batch: Any) -> float:
     """The sum over all lessons without dropout."""
     distiller.networks.eval()
-    lessons = distiller.scheme.lessons(distiller.pairs, distiller.outputs_of(batch))
-    loss = sum(float(part) for lesson in lessons for part in distiller.objective(lesson, batch).values())
+    loss = sum(float(part) for part in distiller.losses(distiller.step_of(batch, Moment())).values())
     distiller.networks.train()
     return loss
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kd.moment import Moment
 from models.output import LOGITS, Fields, ModelOutput, Spec
 from potstill.errors import UserError
 
@@ -46,6 +47,9 @@ class Knowledge(nn.Module, ABC):
     def connect(self, learner: Spec, teacher: Spec) -> None:
         """Make what depends on the two models' sizes."""
 
+    def at(self, moment: Moment) -> None:
+        """Follow a schedule, where the term has one."""
+
     def describe(self, learner: Spec, teacher: Spec) -> str:
         """What is compared with what, for the plan."""
         return ""
@@ -57,7 +61,7 @@ class Knowledge(nn.Module, ABC):
 
 def other_tokenizer(learner: Spec, teacher: Spec) -> str | None:
     """Why token by token comparison cannot work between the two; None where it can."""
-    if learner.segmentation == teacher.segmentation:
+    if learner.tokenizer == teacher.tokenizer or learner.segmentation == teacher.segmentation:
         return None
     return (
         "tokens are compared one by one, but learner and teacher have different tokenizers, which cut the training "

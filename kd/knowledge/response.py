@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from kd.knowledge.base import Knowledge
-from kd.knowledge.distances import soft_targets
+from kd.knowledge.distances import mse, soft_targets
+from kd.moment import Moment
 from models.output import ModelOutput, Spec
 from potstill.errors import UserError
 
@@ -57,3 +58,56 @@ class SoftTargets(Logits):
 
     def describe(self, learner: Spec, teacher: Spec) -> str:
         return f"T = {self.temperature:g}"
+
+
+class SoftenedTeacher(Logits):
+    """The teacher's softened probabilities beside the learner's own: `KL(softmax(z_t / T) || softmax(z_s))`.
+
+    Paper: Yang et al., "Snapshot Distillation", 2019, arXiv 1812.00123: only the teacher is softened, which helps
+    where it is hardly better than the learner; no factor T^2.
+
+    Args:
+        temperature: T, of the teacher alone; the paper has 2 to 3.
+        weight, optional: see `Knowledge`.
+    """
+
+    def __init__(self, temperature: float = 3.0, weight: float = 1.0, optional: bool = False):
+        if not temperature > 0:
+            raise UserError(f"kd.terms: temperature {temperature} is not above 0")
+        super().__init__(self.soften, weight, optional)
+        self.temperature = temperature
+
+    def soften(self, learner: Tensor, teacher: Tensor) -> Tensor:
+        """The distance at this term's temperature."""
+        return soft_targets(learner, teacher / self.temperature, 1.0)
+
+    def describe(self, learner: Spec, teacher: Spec) -> str:
+        return f"T = {self.temperature:g}, of the teacher alone"
+
+
+class AnnealedLogits(Logits):
+    """The teacher's logits, which grow to their full size: `(z_s - phi z_t)^2`, phi from 1/steps to 1.
+
+    Paper: Jafari et al., "Annealing Knowledge Distillation", 2021, arXiv 2104.07163: phi rises in so many steps of
+    about as many epochs each; the learner is not scaled. A second stage on the labels alone follows.
+
+    Args:
+        steps: the paper's highest temperature.
+        weight, optional: see `Knowledge`.
+    """
+
+    def __init__(self, steps: int = 7, weight: float = 1.0, optional: bool = False):
+        if not isinstance(steps, int) or steps < 1:
+            raise UserError(f"kd.terms: steps {steps!r} is not a whole number above 0")
+        super().__init__(self.scaled, weight, optional)
+        self.steps, self.factor = steps, 1 / steps
+
+    def at(self, moment: Moment) -> None:
+        self.factor = (1 + moment.epoch * self.steps // moment.epochs) / self.steps
+
+    def scaled(self, learner: Tensor, teacher: Tensor) -> Tensor:
+        """The distance at this step."""
+        return mse(learner, self.factor * teacher)
+
+    def describe(self, learner: Spec, teacher: Spec) -> str:
+        return f"in {self.steps} steps"

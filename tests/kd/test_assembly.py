@@ -7,6 +7,7 @@ import torch
 
 from kd import storing
 from kd.assembly import Assembly
+from kd.fitting import Fitted
 from kd.plan import make_plan
 
 
@@ -16,18 +17,18 @@ class Untrained(Assembly):
     def _fit(self, distiller, batches, folder, callbacks=(), **length):
         self.first = {name: weight.clone() for name, weight in distiller.networks["student"].state_dict().items()}
         self.rows, self.callbacks = len(batches.train), callbacks
-        return None
+        return Fitted(0.0, 0)
 
 
 @pytest.mark.parametrize("student", ["bert_small", "bilstm", "cnn_lstm"])
 def test_the_baseline_starts_from_the_students_first_weights(student, configure, tmp_path):
-    config = configure(f"student={student}", "logger=[]")
+    config = configure(f"student={student}", "logger=[]", f"cache_dir={tmp_path / 'cache'}")
     assembly = Untrained(config, make_plan(config), tmp_path, [])
-    teacher, _ = assembly.teacher()
-    assembly.distil(teacher)
+    teachers, _ = assembly.teachers()
+    assembly.distil(teachers)
     distilled, rows = assembly.first, assembly.rows
     assert [list(callback.teachers) for callback in assembly.callbacks] == [["teacher"]]
-    assembly.baseline(teacher, updates=10)
+    assembly.baseline(teachers["teacher"], updates=10)
     assert all(weight.equal(assembly.first[name]) for name, weight in distilled.items())
     assert (rows, assembly.rows) == (96 + 48, 96)
     assert assembly.callbacks == ()
@@ -35,23 +36,45 @@ def test_the_baseline_starts_from_the_students_first_weights(student, configure,
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_the_baseline_gets_as_many_updates_and_validations(accumulate, configure, tmp_path):
-    config = configure("student=bilstm", f"trainer.accumulate_grad_batches={accumulate}", "trainer.max_epochs=3")
+    more = ["trainer.max_epochs=3", f"trainer.accumulate_grad_batches={accumulate}", f"cache_dir={tmp_path / 'cache'}"]
+    config = configure("student=bilstm", *more)
     assembly = Assembly(config, make_plan(config), tmp_path, [])
-    teacher, _ = assembly.teacher()
-    _, fitted, _ = assembly.distil(teacher)
-    assembly.baseline(teacher, fitted.updates)
+    teachers, _ = assembly.teachers()
+    _, fitted, _ = assembly.distil(teachers)
+    assembly.baseline(teachers["teacher"], fitted.updates)
     done = [
         json.loads((Path(tmp_path) / phase / "done.json").read_text())["updates"] for phase in ("distill", "baseline")
     ]
     assert done[0] == done[1] == fitted.updates == 3 * assembly.plan.steps_per_epoch
 
 
+def test_runs_share_a_baseline_unless_it_would_be_another(configure, tmp_path):
+    """Knowledge, scheme and transfer set do not reach it; seed, updates, learning rate and student do."""
+
+    def baseline(*more, updates=8):
+        run = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        config = configure("student=bilstm", "logger=[]", f"cache_dir={tmp_path / 'cache'}", *more)
+        assembly = Assembly(config, make_plan(config), run, [])
+        network = assembly.baseline(assembly.teachers()[0]["teacher"], updates)
+        return network.state_dict(), (run / "baseline").exists()
+
+    first, trained = baseline()
+    assert trained
+    for more in (["kd=relation"], ["scheme=mutual"], ["trainer.log_every_n_steps=1"], ["data.unlabelled=null"]):
+        found, trained = baseline(*more)
+        assert not trained, more
+        assert all(weight.equal(found[name]) for name, weight in first.items())
+    for more in (["seed=2"], ["optimizer.lr=0.01"], ["student.hidden_size=16"], ["data.batch_size=8"]):
+        assert baseline(*more)[1], more
+    assert baseline(updates=9)[1]
+
+
 @pytest.mark.parametrize("more", [["kd=none"], ["scheme=mutual"], ["scheme=self"]])
 def test_where_nobody_asks_the_teacher_nothing_is_stored(more, configure, tmp_path):
     config = configure("student=bert_small", "logger=[]", *more)
     assembly = Untrained(config, make_plan(config), tmp_path, [])
-    teacher, _ = assembly.teacher()
-    _, _, seconds = assembly.distil(teacher)
+    teachers, _ = assembly.teachers()
+    _, _, seconds = assembly.distil(teachers)
     assert [callback.teachers for callback in assembly.callbacks] == [{}]
     assert seconds == 0
 
@@ -69,8 +92,8 @@ def test_the_seconds_of_asking_the_teacher_are_counted_and_it_is_asked_once(conf
     for run in ("first", "second"):
         config = configure("student=bilstm", "trainer.max_epochs=1", f"cache_dir={tmp_path / 'cache'}", "logger=[]")
         assembly = Assembly(config, make_plan(config), tmp_path / run, [])
-        teacher, _ = assembly.teacher()
-        seconds.append(assembly.distil(teacher)[2])
+        teachers, _ = assembly.teachers()
+        seconds.append(assembly.distil(teachers)[2])
     assert len(asked) == 1
     assert seconds[0] >= 0.5
     assert seconds[1] >= 0
@@ -82,7 +105,7 @@ def test_compiled_networks_learn_the_same_and_are_saved_plain(configure, tmp_pat
     for compiled in ("false", "true"):
         config = configure(f"compile={compiled}", *settings)
         assembly = Assembly(config, make_plan(config), tmp_path / compiled, [])
-        weights[compiled] = assembly.distil(assembly.teacher()[0])[0].state_dict()
+        weights[compiled] = assembly.distil(assembly.teachers()[0])[0].state_dict()
     assert weights["false"].keys() == weights["true"].keys()
     for name, weight in weights["false"].items():
         torch.testing.assert_close(weights["true"][name], weight, atol=1e-3, rtol=1e-2)

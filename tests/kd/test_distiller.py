@@ -8,6 +8,7 @@ import torch
 
 from kd.assembly import Assembly
 from kd.distiller import Distiller
+from kd.moment import Moment
 from kd.plan import make_plan
 from models.output import LAYERWISE, LOGITS, Field
 from potstill.errors import UserError
@@ -27,8 +28,8 @@ def distiller_of(configure, tmp_path, monkeypatch):
             caught.update(distiller=distiller, batches=batches)
 
         monkeypatch.setattr(Assembly, "_fit", catch)
-        teacher, _ = assembly.teacher()
-        assembly.distil(teacher)
+        teachers, _ = assembly.teachers()
+        assembly.distil(teachers)
         return caught["distiller"], caught["batches"]
 
     return distiller_of
@@ -74,7 +75,7 @@ def test_exits_have_their_fields_from_the_student(distiller_of):
 
 def test_a_networks_output_has_its_fields_and_no_others(distiller_of):
     distiller, batches = distiller_of("kd=feature", "student=bert_small")
-    run = distiller.outputs_of(next(iter(batches.train_dataloader())))
+    run = distiller.step_of(next(iter(batches.train_dataloader())), Moment()).run
     for name in ("student", "teacher"):
         output = run(name)
         found = {Field(part, layer) for part in LAYERWISE for layer in getattr(output, part)}
@@ -92,6 +93,7 @@ def test_the_teacher_is_in_no_checkpoint_and_no_optimizer(distiller_of):
 def test_the_loss_is_the_sum_of_its_named_parts(distiller_of, monkeypatch):
     distiller, batches = distiller_of("kd=[response,relation]", "student=bilstm")
     logged = {}
+    monkeypatch.setattr(Distiller, "_moment", lambda self: Moment())
     monkeypatch.setattr(Distiller, "_logs_this_step", lambda self: True)
     monkeypatch.setattr(Distiller, "log", lambda self, name, value, **_: logged.update({name: value}))
     monkeypatch.setattr(Distiller, "log_dict", lambda self, values: logged.update(values))
@@ -145,6 +147,7 @@ def test_dropout_follows_from_seed_epoch_and_batch_alone(distiller_of, monkeypat
     distiller, _ = distiller_of("student=bilstm")
     monkeypatch.setattr(Distiller, "current_epoch", 1)
     monkeypatch.setattr(Distiller, "global_rank", 0)
+    monkeypatch.setattr(Distiller, "_moment", lambda self: Moment())
 
     def drawn(batch_idx):
         torch.rand(batch_idx + 3)  # whatever was drawn before

@@ -28,9 +28,9 @@ def test_parts_are_weighted_and_named(pair, make_spec, make_output):
     one, other = make_output(make_spec()), make_output(make_spec(), seed=1)
     term = SoftTargets(temperature=2.0, weight=3.0)
     objective = Objective({str(pair): {"response": term}}, Classification("abc").loss, 0.5)
-    losses = objective(Lesson(pair, one, other, weight=10.0), LABELS)
+    losses = objective(Lesson(pair, one, other, weight=10.0, label_weight=4.0), LABELS)
     label_loss = F.cross_entropy(one.logits, LABELS["labels"], ignore_index=-100) * 3 / 4
-    assert losses["label_loss/student"].item() == pytest.approx(10 * 0.5 * label_loss.item(), rel=1e-5)
+    assert losses["label_loss/student"].item() == pytest.approx(4 * 0.5 * label_loss.item(), rel=1e-5)
     assert losses["kd/response/student<-teacher"].item() == pytest.approx(10 * 3 * term(one, other, {}).item())
 
 

@@ -49,8 +49,8 @@ def distil(configure, tmp_path, asked):
         store = [] if any(part.startswith("store.folder") for part in more) else [f"store.folder={tmp_path}/store"]
         config = configure("logger=[]", "trainer.max_epochs=2", *store, *more)
         assembly = Assembly(config, make_plan(config), tmp_path / f"{name}{time.monotonic_ns()}", [])
-        teacher, _ = assembly.teacher()
-        student, _, seconds = assembly.distil(teacher)
+        teachers, _ = assembly.teachers()
+        student, _, seconds = assembly.distil(teachers)
         dry_run = min(16, len(assembly.plan.rows))
         return student.state_dict(), sum(asked) - dry_run, seconds
 
@@ -107,7 +107,7 @@ def test_stored_and_live_losses_are_the_same(term, student, configure, tmp_path)
             return
         loggers = [train.Guarded("csv", lambda config=config: train.instantiate(config.logger.csv))]
         assembly = Assembly(config, plan, tmp_path / f"fit-{folder.name}", loggers)
-        assembly.distil(assembly.teacher()[0])
+        assembly.distil(assembly.teachers()[0])
         lines = (folder / "metrics.csv").read_text().splitlines()
         column = lines[0].split(",").index("train/loss")
         losses[store] = [float(line.split(",")[column]) for line in lines[1:] if line.split(",")[column]]

@@ -39,7 +39,7 @@ def test_a_teacher_is_paid_for_once(draft, tmp_path):
     states = zip(first.state_dict().values(), again.state_dict().values(), strict=True)
     assert all(one.equal(other) for one, other in states)
     (folder,) = (path for path in (tmp_path / "teachers").iterdir() if path.is_dir())
-    assert json.loads((folder / "fine_tuning.json").read_text())["seconds"] == 2.5
+    assert json.loads((folder / "about.json").read_text())["seconds"] == 2.5
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ def write(folder, overrides, student, baseline=0.5):
         "retention": student / 0.8,
         "compression": 2.0,
         "speedup": {"1": 6.0, "32": 3.0},
+        "distill_seconds": 40.0,
         "overrides": overrides,
     }
     (folder / "report.json").write_text(json.dumps(report))
@@ -37,6 +38,14 @@ def test_what_was_not_measured_stays_empty(tmp_path):
     write(tmp_path / "0", [], 0.6, baseline=None)
     *_, row = summary([tmp_path]).splitlines()
     assert cells(row)[:5] == ["defaults", "1", "", "60.0", ""]
+
+
+def test_stages_are_no_runs_of_their_own(tmp_path):
+    write(tmp_path / "stages" / "0", ["scheme=born_again"], 0.7)  # the sweep may lie anywhere
+    write(tmp_path / "stages" / "0" / "stages" / "first", ["scheme=born_again"], 0.6)
+    _, _, row = summary([tmp_path / "stages"]).splitlines()
+    assert cells(row)[:2] == ["scheme=born_again", "1"]
+    assert cells(row)[-1] == "40"
 
 
 def test_a_missing_folder_is_one_line(tmp_path):

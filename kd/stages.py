@@ -1,0 +1,102 @@
+"""Several runs in a row, each of which may start from, or learn from, what an earlier one gave.
+
+A stage is a list of overrides on top of the run's own. All stages but the last have a folder of their own below
+`stages_dir`; the last one's results are those of the run.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from kd.plan import make_plan
+from kd.schemes.base import STUDENT
+from potstill.errors import UserError
+
+STAGES = "stages"
+
+
+def compose_stages(config: DictConfig, overrides: Sequence[str], run_dir: Path) -> dict[str, DictConfig]:
+    """The config of every stage, by its name.
+
+    A stage that makes a choice anew, such as `student=…`, starts from that choice's own defaults: what the run says of
+    it, such as `student.hidden_size=…`, does not reach the stage.
+
+    Args:
+        config: of the run, with its stages.
+        overrides: that made it.
+        run_dir: where the results go.
+    """
+    stages = OmegaConf.to_container(config.stages)
+    assert isinstance(stages, dict)
+    return {name: _compose(name, stages, overrides, run_dir) for name in map(str, stages)}
+
+
+def _compose(name: str, stages: dict, overrides: Sequence[str], run_dir: Path) -> DictConfig:
+    own = stages[name]
+    if not isinstance(own, list) or not all(isinstance(override, str) for override in own):
+        raise UserError(f"stages.{name}: {own!r} is no list of overrides, such as [kd=none]")
+    last = name == list(stages)[-1]
+    folder = run_dir if last else run_dir / STAGES / name
+    places = [f"run_dir={folder}", f"stages_dir={run_dir / STAGES}", *([] if last else ["baseline=false"])]
+    anew = [_key(override) for override in [*own, *places]]
+    kept = [override for override in overrides if not any(_covers(key, _key(override)) for key in anew)]
+    return compose("train", overrides=[*kept, *own, *places])
+
+
+def _key(override: str) -> str:
+    parsed: Override = OverridesParser.create().parse_override(override)
+    return parsed.key_or_group + (f"@{parsed.package}" if parsed.package else "")
+
+
+def _covers(new: str, old: str) -> bool:
+    return old == new or old.startswith(f"{new}.")
+
+
+def saved_stages(config: DictConfig, run_dir: Path) -> dict[str, DictConfig]:
+    """The configs of a run's stages as they were written, pointing to where the run is now."""
+    *names, last = map(str, config.stages)
+    found = {name: OmegaConf.load(run_dir / STAGES / name / "config.yaml") for name in names}
+    for name, stage in found.items():
+        stage.run_dir = str(run_dir / STAGES / name)
+    found[last] = config
+    for stage in found.values():
+        stage.stages_dir = str(run_dir / STAGES)
+    return found  # type: ignore[return-value]
+
+
+def plan_stages(configs: dict[str, DictConfig]) -> dict[str, str]:
+    """The plan of every stage as text; what an earlier one will give stands there without weights.
+
+    Raises:
+        UserError: a stage asks for something that cannot be.
+    """
+    plans = {}
+    with tempfile.TemporaryDirectory() as place:
+        for name, config in configs.items():
+            planned = OmegaConf.merge(config, {"stages_dir": place})
+            assert isinstance(planned, DictConfig)
+            try:
+                plan = make_plan(planned)
+            except UserError as error:
+                raise UserError(f"stages.{name}: {error}".replace(place, config.stages_dir)) from error
+            plans[name] = str(plan).replace(place, config.stages_dir)
+            plan.drafts[STUDENT].save_outline(Path(place) / name / STUDENT)
+    return plans
+
+
+def updates_before(start_from: str | None) -> int:
+    """How many updates the weights have behind them that a student starts from, as far as its run tells."""
+    done = Path(start_from).parent / "distill" / "done.json" if start_from else None
+    return json.loads(done.read_text())["updates"] if done and done.is_file() else 0
+
+
+def seconds_before(run_dir: Path) -> float:
+    """What the stages before the last one took to train."""
+    reports = (run_dir / STAGES).glob("*/report.json")
+    return sum(json.loads(report.read_text())["distill_seconds"] for report in reports)
