@@ -29,6 +29,7 @@ from kd.plan import Plan, make_plan
 from kd.schemes.base import TEACHER
 from kd.stages import compose_stages, plan_stages, saved_stages, seconds_before, updates_before
 from kd.trackers import Guarded
+from models.early_exit import load_exits
 from models.network import Network
 from models.transformer import load
 from potstill.errors import UserError, disk_is_full
@@ -134,13 +135,15 @@ def report(
 ) -> float:
     """Measure the student as it was saved, beside teacher and baseline, and write the report."""
     networks = {role: network for role, network in others.items() if network is not None}
-    networks |= {"student": load(folder / "student")}
+    exits = load_exits(folder / "student")
+    networks |= {"student": load(folder / "student")} | exits
     data, on_cpu = config.data, config.trainer.accelerator == "cpu" or not torch.cuda.is_available()
     device = torch.device("cpu" if on_cpu else "cuda")
     figures, probabilities = evaluate(networks, plan.examples, plan.task, data.max_length, data.eval_batch_size, device)
     write_predictions(folder / "predictions.csv", plan.examples, probabilities["student"])
     content: dict[str, Any] = {"task": plan.task.name, "metric": plan.task.metric, "split": "test"}
     content |= {role: figures.get(role) for role in ("teacher", "student", "baseline")}
+    content |= {"exits": {name: figures[name] for name in exits}}
     content |= comparison(figures) | seconds
     content |= {"versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}}
     (folder / "report.json").write_text(json.dumps(content | {"overrides": overrides}, indent=2))

@@ -74,7 +74,7 @@ class Plan:
     @property
     def rows(self) -> Dataset:
         """What the student is trained on."""
-        return self.examples.transfer if any(self.terms.values()) else self.examples.train
+        return rows_of(self.examples, self.scheme, self.terms)
 
     @property
     def is_baseline(self) -> bool:
@@ -101,7 +101,8 @@ class Plan:
         for pair in self.pairs:
             lines += [f"pair      {pair.learner} <- {pair.teacher or 'labels'}: {self._terms_of(pair)}"]
         lines += [f"store     {stored}" for stored in self._stores()]
-        lines += [f"training  {self.epochs} epochs of {steps:,} steps: {self.epochs * steps:,} steps"]
+        rows = len(self.rows)
+        lines += [f"training  {rows:,} rows; {self.epochs} epochs of {steps:,} steps: {self.epochs * steps:,} steps"]
         return lines + [f"note      {note}" for note in self.notes]
 
     def _stores(self) -> list[str]:
@@ -154,7 +155,7 @@ def make_plan(config: DictConfig) -> Plan:
         check_start(config.start_from, drafts[STUDENT])
     elif config.baseline and isinstance(scheme, Alone):
         notes.append("the student learns from labels alone: it is its own baseline")
-    steps = steps_per_epoch(config, len(examples.transfer if config.kd.terms else examples.train))
+    steps = steps_per_epoch(config, len(rows_of(examples, scheme, terms)))
     store, epochs = instantiate(config.store), config.trainer.max_epochs
     return Plan(
         examples,
@@ -201,6 +202,11 @@ def terms_of(pairs: list[Pair], config: DictConfig) -> tuple[dict[str, Terms], l
         terms[str(pair)], left_out = fitting_terms(pair, lambda: instantiate(config.kd.terms, _convert_="all"))
         notes += left_out
     return terms, notes
+
+
+def rows_of(examples: Examples, scheme: Scheme, terms: Mapping[str, Terms]) -> Dataset:
+    """What the student is trained on: rows without label too, where somebody tells of them."""
+    return examples.transfer if scheme.takes_unlabelled and any(terms.values()) else examples.train
 
 
 def steps_per_epoch(config: DictConfig, rows: int) -> int:

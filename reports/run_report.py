@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from reports.tables import table
 
-ROLES = ("teacher", "student", "baseline")
 COLOURS = {"teacher": "#4477aa", "student": "#228833", "baseline": "#aa3377"}
+EXIT = "#ccbb44"
 
 
 def write_report(folder: Path) -> str:
@@ -23,9 +23,8 @@ def write_report(folder: Path) -> str:
 
 def as_markdown(report: dict[str, Any]) -> str:
     """The answer to: how much smaller and faster, and what did it cost?"""
-    roles = [role for role in ROLES if report[role]]
     header = ["", report["metric"], "parameters", "megabytes", "ms, batch 1", "ms, batch 32"]
-    rows = [[role, *_figures(report[role])] for role in roles]
+    rows = [[name, *_figures(figures)] for name, figures in measured(report).items()]
     lines = ["# What the student costs and saves", "", *table(header, rows), "", *_sentences(report), ""]
     lines.append(
         f"Measured on the {report['split']} split. Seconds: fine-tuning the teacher {report['teacher_seconds']:.0f}, "
@@ -36,16 +35,21 @@ def as_markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def measured(report: dict[str, Any]) -> dict[str, Any]:
+    """The figures of everything that was measured: teacher, student, its exits, baseline."""
+    named = {"teacher": report["teacher"], "student": report["student"]} | report.get("exits", {})
+    return {name: figures for name, figures in (named | {"baseline": report["baseline"]}).items() if figures}
+
+
 def draw(report: dict[str, Any], path: Path) -> None:
     """Score against latency at batch 1, a point a model, its area by its parameters."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    roles = [role for role in ROLES if report[role]]
-    largest = max(report[role]["parameters"] for role in roles)
-    for role in roles:
-        figures = report[role]
+    shown = measured(report)
+    largest = max(figures["parameters"] for figures in shown.values())
+    for role, figures in shown.items():
         x, y = figures["latency_ms"]["1"], figures["score"] * 100
-        axes.scatter(x, y, s=60 + 500 * figures["parameters"] / largest, color=COLOURS[role], alpha=0.75)
+        axes.scatter(x, y, s=60 + 500 * figures["parameters"] / largest, color=COLOURS.get(role, EXIT), alpha=0.75)
         label = f"{role}\n{y:.1f} %, {x:.1f} ms, {figures['parameters'] / 1e6:.1f} M"
         axes.annotate(label, (x, y), xytext=(0, -16), textcoords="offset points", ha="center", va="top", fontsize=8)
     axes.set_xscale("log")

@@ -31,6 +31,7 @@ KEYS = [
     "teacher",
     "student",
     "baseline",
+    "exits",
     "retention",
     "kd_gain",
     "compression",

@@ -96,11 +96,13 @@ class Scheme(nn.Module, ABC):
         needs_teacher: whether it makes no sense without the run's frozen teacher.
         outcome: the network that is saved and reported.
         keeps_exits: whether the student's exits are of use afterwards.
+        takes_unlabelled: whether rows without label teach anything.
     """
 
     needs_teacher: ClassVar[bool] = False
     outcome: ClassVar[str] = STUDENT
     keeps_exits: ClassVar[bool] = False
+    takes_unlabelled: ClassVar[bool] = True
 
     def teachers(self) -> Mapping[str, Any]:
         """Frozen teachers beside the run's own, as `conf/teacher` describes one; None: that one with another seed."""

@@ -1,6 +1,7 @@
 """Students that learn from the best of what the group says."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,13 +20,15 @@ class Collaborative(Scheme):
     """Every network learns from the labels and from one soft target that the whole group makes with their help (KDCL).
 
     Paper: Guo et al., "Online Knowledge Distillation via Collaborative Learning", CVPR 2020. Its fourth way, weights
-    from the errors on held-out rows, is not here. Rows without label have no group target.
+    from the errors on held-out rows, is not here. Rows without label are left out.
 
     Args:
         target: `naive`: the member with the lowest loss, row by row; `linear`: the convex mean of logits with the
             lowest loss, batch by batch; `minlogit`: the least of the members' logits, each less that of the true class.
         peers: networks beside the student, by name; one more copy of the student where empty.
     """
+
+    takes_unlabelled: ClassVar[bool] = False
 
     def __init__(self, target: str = "minlogit", peers: Mapping[str, Blueprint] | None = None):
         super().__init__()
@@ -42,23 +45,20 @@ class Collaborative(Scheme):
         return [Pair(name, specs[name], GROUP, logits_only(specs[name], GROUP), sources=names) for name in names]
 
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
-        outputs, labels = {pair.learner: step.run(pair.learner) for pair in pairs}, step.batch["labels"]
-        labelled = labels >= 0
-        logits = [output.logits.detach().float() for output in outputs.values()]
-        target = TARGETS[self.target](logits, labels.clamp(min=0), labelled)
+        logits = [step.run(pair.learner).logits.detach().float() for pair in pairs]
+        target = TARGETS[self.target](logits, step.batch["labels"])
         for pair in pairs:
-            own = outputs[pair.learner]
-            said = torch.where(labelled[:, None], target, own.logits.detach().float())
-            yield Lesson(pair, own, saying(said, own))
+            own = step.run(pair.learner)
+            yield Lesson(pair, own, saying(target, own))
 
 
-def naive(logits: list[Tensor], labels: Tensor, labelled: Tensor) -> Tensor:
+def naive(logits: list[Tensor], labels: Tensor) -> Tensor:
     """Row by row the logits of that member whose cross-entropy is lowest."""
     losses = torch.stack([F.cross_entropy(each, labels, reduction="none") for each in logits])
     return torch.stack(logits)[losses.argmin(0), torch.arange(len(labels), device=labels.device)]
 
 
-def min_logit(logits: list[Tensor], labels: Tensor, labelled: Tensor) -> Tensor:
+def min_logit(logits: list[Tensor], labels: Tensor) -> Tensor:
     """The members' least logits, after each member's logit of the true class was taken off.
 
     The true class has 0 then, every other one as little as some member gives it: no member is surer of the truth.
@@ -66,22 +66,21 @@ def min_logit(logits: list[Tensor], labels: Tensor, labelled: Tensor) -> Tensor:
     return torch.stack([each - each.gather(1, labels[:, None]) for each in logits]).amin(0)
 
 
-def linear(logits: list[Tensor], labels: Tensor, labelled: Tensor, rounds: int = 50) -> Tensor:
-    """The convex mean of logits with the lowest cross-entropy over the labelled rows.
+def linear(logits: list[Tensor], labels: Tensor, rounds: int = 50) -> Tensor:
+    """The convex mean of logits with the lowest cross-entropy.
 
     The weights are found by exponentiated gradient, which keeps them positive and summing to 1.
     """
     gold = F.one_hot(labels, logits[0].shape[1]).float()
     stacked, weights = torch.stack(logits), logits[0].new_full((len(logits),), 1 / len(logits))
-    rows = labelled.float() / labelled.sum().clamp(min=1)
     for _ in range(rounds):
-        errors = (torch.einsum("k,kbc->bc", weights, stacked).softmax(-1) - gold) * rows[:, None]
+        errors = (torch.einsum("k,kbc->bc", weights, stacked).softmax(-1) - gold) / len(labels)
         slope = torch.einsum("kbc,bc->k", stacked, errors)
         weights = (weights.log() - slope / slope.abs().max().clamp(min=1)).softmax(0)
     return mean_of_logits(logits, weights)
 
 
-TARGETS: dict[str, Callable[[list[Tensor], Tensor, Tensor], Tensor]] = {
+TARGETS: dict[str, Callable[[list[Tensor], Tensor], Tensor]] = {
     "naive": naive,
     "linear": linear,
     "minlogit": min_logit,

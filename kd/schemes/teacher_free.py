@@ -1,8 +1,8 @@
 """A student and a teacher made by hand."""
 
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,14 +19,15 @@ class TeacherFree(Scheme):
 
     Paper: Yuan et al., "Revisit Knowledge Distillation: a Teacher-free Framework", 2020, arXiv 1909.11723. As in the
     authors' code, the softmax is taken of the teacher's probabilities divided by T, and the student is not
-    softened (`kd=kl`); unlike there, the divergence is averaged over rows alone, not over rows and classes. Rows
-    without label have no such teacher.
+    softened (`kd=kl`); unlike there, the divergence is averaged over rows alone, not over rows and classes.
 
     Args:
         weight: of what the teacher says; the labels have the rest of 1.
         correct: its probability of the true class.
         temperature: T.
     """
+
+    takes_unlabelled: ClassVar[bool] = False
 
     def __init__(self, weight: float = 0.1, correct: float = 0.99, temperature: float = 20.0):
         super().__init__()
@@ -43,8 +44,7 @@ class TeacherFree(Scheme):
 
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
         student, labels = step.run(STUDENT), step.batch["labels"]
-        made_up = self.probabilities(labels.clamp(min=0), student.logits.shape[-1]) / self.temperature
-        said = torch.where((labels >= 0)[:, None], made_up, student.logits.detach().float())
+        said = self.probabilities(labels, student.logits.shape[-1]) / self.temperature
         for pair in pairs:
             yield Lesson(pair, student, saying(said, student), self.weight, 1 - self.weight)
 

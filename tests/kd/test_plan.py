@@ -43,6 +43,13 @@ def test_labels_alone_take_fewer_steps(configure):
     assert "student <- labels: label loss" in str(plan)
 
 
+@pytest.mark.parametrize("scheme", ["teacher_free", "collaborative"])
+def test_where_only_labels_teach_unlabelled_rows_are_left_out(scheme, configure):
+    plan = make_plan(configure(f"scheme={scheme}"))
+    assert len(plan.rows) == 96
+    assert "training  96 rows; 2 epochs of 6 steps: 12 steps" in str(plan)
+
+
 def test_accumulated_batches_are_one_step(configure):
     assert make_plan(configure("trainer.accumulate_grad_batches=2")).steps_per_epoch == 5
 

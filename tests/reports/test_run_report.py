@@ -119,3 +119,12 @@ def test_a_report_can_be_written_again(tmp_path):
     write_report(tmp_path)
     (tmp_path / "report.json").write_text(json.dumps(ALONE))
     assert "teacher  " not in write_report(tmp_path)
+
+
+def test_exits_stand_between_student_and_baseline(tmp_path):
+    exits = {"exit1": REPORT["student"] | {"score": 0.7}, "exit2": REPORT["student"] | {"score": 0.8}}
+    rows = table(as_markdown(REPORT | {"exits": exits}))
+    assert [row[0] for row in rows[2:]] == ["teacher", "student", "exit1", "exit2", "baseline"]
+    assert rows[4][1] == "70.0%"
+    draw(REPORT | {"exits": exits}, tmp_path / "report.png")
+    assert matplotlib.image.imread(tmp_path / "report.png").std() > 0

@@ -6,7 +6,7 @@ from kd.schemes.collaborative import Collaborative, linear, min_logit, naive
 from potstill.errors import UserError
 
 Z = [torch.tensor([[2.0, 1, 0]]), torch.tensor([[1.0, 3, 0]])]
-GOLD, LABELLED = torch.tensor([0]), torch.tensor([True])
+GOLD = torch.tensor([0])
 SPECS = {"student": None, "peer": None}
 
 
@@ -17,7 +17,7 @@ def specs(make_spec):
 
 def test_min_logit():
     """Less the true class's: (0, -1, -2) and (0, 2, -1)."""
-    target = min_logit(Z, GOLD, LABELLED)
+    target = min_logit(Z, GOLD)
     assert target.tolist() == [[0, -1, -2]]
     assert target.softmax(-1)[0, 0].item() == pytest.approx(0.665241, abs=1e-6)
 
@@ -25,13 +25,13 @@ def test_min_logit():
 def test_no_member_is_surer_of_the_truth_than_min_logit():
     logits, labels = list(torch.randn(3, 50, 4)), torch.randint(4, (50,))
     rows = torch.arange(50)
-    target = min_logit(logits, labels, labels >= 0).softmax(-1)[rows, labels]
+    target = min_logit(logits, labels).softmax(-1)[rows, labels]
     assert all((target >= each.softmax(-1)[rows, labels] - 1e-6).all() for each in logits)
 
 
 def test_naive_takes_the_better_member_row_by_row():
     logits = [torch.cat([Z[0], Z[1]]), torch.cat([Z[1], Z[0]])]
-    assert naive(logits, torch.tensor([0, 0]), torch.tensor([True, True])).tolist() == [[2, 1, 0], [2, 1, 0]]
+    assert naive(logits, torch.tensor([0, 0])).tolist() == [[2, 1, 0], [2, 1, 0]]
 
 
 def test_linear_finds_the_best_weights():
@@ -40,7 +40,7 @@ def test_linear_finds_the_best_weights():
     labels = torch.randint(3, (64,), generator=draw)
     gold = F.one_hot(labels, 3).float()
     one, other = (torch.randn(64, 3, generator=draw) + gold * size for size in (1.0, 1.5))
-    found = F.cross_entropy(linear([one, other], labels, labels >= 0), labels)
+    found = F.cross_entropy(linear([one, other], labels), labels)
     best = min(F.cross_entropy(share * one + (1 - share) * other, labels) for share in torch.linspace(0, 1, 1001))
     assert found.item() == pytest.approx(best.item(), abs=1e-3)
     assert found < min(F.cross_entropy(one, labels), F.cross_entropy(other, labels))
@@ -49,23 +49,7 @@ def test_linear_finds_the_best_weights():
 def test_linear_leaves_a_useless_member_out():
     labels = torch.tensor([0, 1, 0, 1])
     good, bad = F.one_hot(labels, 2).float(), F.one_hot(1 - labels, 2).float()
-    torch.testing.assert_close(linear([good, bad], labels, labels >= 0), good, atol=0.05, rtol=0)
-
-
-def test_unlabelled_rows_do_not_count_for_the_weights():
-    labels, labelled = torch.tensor([0, 1, 0, 0]), torch.tensor([True, True, False, False])
-    logits = list(torch.randn(2, 4, 3))
-    target = linear(logits, labels, labelled)
-    torch.testing.assert_close(target[:2], linear([each[:2] for each in logits], labels[:2], labelled[:2]))
-
-
-@pytest.mark.parametrize("target", ["naive", "linear", "minlogit"])
-def test_rows_without_label_have_no_target(target, specs, step_of, parts_of):
-    said = {"student": Z[0].clone().requires_grad_(), "peer": Z[1].clone().requires_grad_()}
-    parts = parts_of(Collaborative(target), specs, step_of(said))
-    assert parts["kd/kl/student<-group"].item() == pytest.approx(0, abs=1e-6)
-    parts["kd/kl/student<-group"].backward()
-    assert said["student"].grad.abs().max() < 1e-6
+    torch.testing.assert_close(linear([good, bad], labels), good, atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("target", ["naive", "linear", "minlogit"])

@@ -30,14 +30,6 @@ def test_the_softest_teacher_knows_nothing(make_spec, step_of, parts_of):
     assert parts["kd/kl/student<-by_hand"].item() == pytest.approx(0.583733, abs=1e-5)
 
 
-def test_rows_without_label_have_no_teacher(make_spec, step_of, parts_of):
-    student = Z.clone().requires_grad_()
-    parts = parts_of(TeacherFree(), {"student": make_spec()}, step_of({"student": student}))
-    parts["kd/kl/student<-by_hand"].backward()
-    assert parts["kd/kl/student<-by_hand"].item() == pytest.approx(0, abs=1e-7)
-    assert student.grad.abs().max() < 1e-6
-
-
 def test_a_certain_teacher_among_two():
     assert TeacherFree(correct=1.0).probabilities(torch.tensor([1]), 2).tolist() == [[0, 1]]
     assert math.isclose(TeacherFree(correct=0.9).probabilities(torch.tensor([1]), 2).sum().item(), 1, rel_tol=1e-6)
