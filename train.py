@@ -164,6 +164,11 @@ def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[
     if others:
         raise UserError(f"resume: a run goes on with its own config; leave out {' '.join(others)}")
     saved = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
+    if unknown := [str(key) for key in config if key not in saved]:
+        raise UserError(
+            f"resume: {folder} was made by an earlier version, which had no {', '.join(unknown)}; "
+            f"begin anew with what {folder / 'overrides.yaml'} says"
+        )
     saved.run_dir = saved.resume = str(folder)  # it may have been moved
     return saved, [str(override) for override in OmegaConf.load(folder / "overrides.yaml")]
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ NOTES = """\
 - Teacher and students know only those pieces of the teacher's vocabulary that the sample's training texts use, so that
   no side's optimizer sweeps rows of an embedding table that nobody reads. Potstill does so by itself for LSTM students;
   here all sides have it.
+- Both teachers teach students of width 384: those of the small one start from its layers and embeddings, the 2-layer
+  BERT of the large one from random weights.
 - Figures for 1 and 3 epochs are those of the first epochs of a longer run, unless such a run was made.
 - The first loss is each side's own, on the same 32 longest training rows, without dropout: equal where the formulas
   are. TextBrewer's is higher by T² times the teacher's entropy, since it takes the cross-entropy with the soft
@@ -256,7 +259,8 @@ def setting(lines: Sequence[Line], machine: Line, work: Line) -> str:
         for name, version in line["versions"].items():
             versions.setdefault(name, set()).add(version)
     stated = ", ".join(f"{name} {'/'.join(sorted(found))}" for name, found in sorted(versions.items()))
-    repetitions = max(line["repetition"] for line in lines)
+    counts = Counter((*cell_of(line), line["epochs"], line["side"]) for line in lines).values()
+    repetitions = "-".join(map(str, sorted({min(counts), max(counts)})))
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['threads']} threads, "
         f"{machine['system']}, Python {machine['python']}; {stated}.\n\n"

@@ -38,6 +38,7 @@ STUDENTS: dict[str, list[str]] = {
     "bert_small": [],
     "bilstm": ["student.vocabulary=teacher"],  # which is cut already, so that one encoding serves both
 }
+AS_FOR_MINILM = {"bert_small": ["student.hidden_size=384"], "bilstm": ["student.embedding_size=384"]}
 SAMPLE = ("data=rotten_tomatoes", "data.split.labelled_rows=null")
 
 
@@ -149,6 +150,8 @@ def make_students(folder: Path, place: Path, settings: Settings, cache: Path) ->
     """Save what Potstill would begin with, which layers it would compare, and the teacher's test logits."""
     pairs: dict[str, Any] = {}
     for student, chosen in STUDENTS.items():
+        if place.name == "large":  # whose students are those of the small teacher
+            chosen = chosen + AS_FOR_MINILM[student]
         config = configure(
             cache,
             "data=files",

@@ -141,7 +141,8 @@ class Filling:
         what, rows = ", ".join(map(str, sorted(self.fields))), len(self.examples)
         text = f"store: asking {self.name} once for {what} of {missing:,} of {rows:,} rows: {in_words(need)}"
         if missing >= WORTH_AN_ESTIMATE:
-            tokens, device = self.store.settings.batch_tokens, self.trainer.strategy.root_device
+            device = self.trainer.strategy.root_device
+            tokens = self.store.settings.tokens_at_once(device)
             seconds = seconds_estimated(self.teacher, self.examples, self.spec.tokenizer, tokens, device)
             text += f", about {seconds * missing / rows / self.trainer.world_size:.0f} s"
         log.info("%s; into %s", text, self.store.folder)

@@ -272,6 +272,18 @@ def test_a_finished_run_is_only_reported_again(cli, tmp_path):
     assert list((tmp_path / "cli").glob("metrics-1.csv"))
 
 
+def test_a_run_of_an_earlier_version_is_not_gone_on_with(cli, monkeypatch, capfd, tmp_path):
+    assert cli("baseline=false", "student=bilstm", "trainer.max_epochs=1")[0] == 0
+    written = tmp_path / "cli" / "config.yaml"
+    kept = [line for line in written.read_text().splitlines() if not line.startswith("start_from:")]
+    written.write_text("\n".join(kept))
+    monkeypatch.setattr(sys, "argv", ["train.py", f"resume={tmp_path / 'cli'}"])
+    assert train.command_line() == 1
+    err = capfd.readouterr().err
+    assert "was made by an earlier version, which had no start_from; begin anew with what" in err
+    assert "Traceback" not in err
+
+
 def cli_of(arguments: list[str]) -> tuple[int, str, str]:
     """As a process of its own, where the fixture's overrides must not be given."""
     done = subprocess.run([sys.executable, train.__file__, *arguments], capture_output=True, text=True, check=False)

@@ -118,12 +118,12 @@ def fill(
         share: rank and number of ranks; each takes its part of the batches.
         bar: show progress.
     """
-    writer = Writer(store)
+    writer, tokens = Writer(store), store.settings.tokens_at_once(device)
     with tqdm(total=len(examples), desc="store", unit="row", disable=not bar) as progress:
         for rows in pieces(len(examples)):
             lacking = lacking_rows(store, examples, fields, rows)
             progress.update(len(rows) - len(lacking))
-            for number, batch in enumerate(token_batches(examples, lacking, tokenizer, store.settings.batch_tokens)):
+            for number, batch in enumerate(token_batches(examples, lacking, tokenizer, tokens)):
                 if number % share[1] == share[0]:
                     _ask(store, teacher, examples.__getitems__(batch.tolist()), tokenizer, fields, device, writer)
                 progress.update(len(batch))
