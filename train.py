@@ -109,15 +109,15 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
         teachers, teacher_seconds = assembly.teachers()
         teacher = teachers.get(TEACHER)
         student, distilled, store_seconds = assembly.distil(teachers)
-        baseline = None
+        baseline, updates = None, distilled.updates + updates_before(config.start_from)
         if config.baseline:
-            updates = distilled.updates + updates_before(config.start_from)
             baseline = student if plan.is_baseline else assembly.baseline(teacher, updates)
         if not ranks.is_first():
             return None
         student.save(folder / "student")
         seconds = {"teacher_seconds": teacher_seconds, "store_seconds": store_seconds}
-        seconds |= {"distill_seconds": distilled.seconds + seconds_before(folder)}
+        seconds |= {"distill_seconds": distilled.seconds}
+        seconds = {part: now + seconds_before(folder, part) for part, now in seconds.items()} | {"updates": updates}
         score = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, seconds, overrides)
     finally:
         for logger in loggers:
@@ -164,7 +164,7 @@ def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[
     if others:
         raise UserError(f"resume: a run goes on with its own config; leave out {' '.join(others)}")
     saved = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
-    if unknown := [str(key) for key in config if key not in saved]:
+    if unknown := [str(key) for key in config if key not in saved and key != "logger"]:  # which may be none
         raise UserError(
             f"resume: {folder} was made by an earlier version, which had no {', '.join(unknown)}; "
             f"begin anew with what {folder / 'overrides.yaml'} says"

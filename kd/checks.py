@@ -88,11 +88,12 @@ def check_start(folder: str, student: Draft) -> None:
     """Refuse first weights that belong to another network, before any is loaded."""
     blueprint = Pretrained(Folder(folder))
     tokenizer = blueprint.tokenizer(None, NO_TEXTS)
-    saved = Draft(blueprint, tokenizer, blueprint.config(tokenizer, None), "").spec
+    draft = Draft(blueprint, tokenizer, blueprint.config(tokenizer, None), "")
+    saved, own = draft.spec, student.spec
     for what, theirs, ours in (
-        ("network", str(saved), str(student.spec)),
-        ("number of classes", saved.classes, student.spec.classes),
-        ("tokenizer", saved.tokenizer, student.spec.tokenizer),
+        ("network", f"{saved} ({saved.parameters:,})", f"{own} ({own.parameters:,})"),
+        ("order of classes", draft.config.id2label, student.config.id2label),
+        ("tokenizer", saved.tokenizer, own.tokenizer),
     ):
         if theirs != ours:
             raise UserError(f"start_from: {folder} has another {what} than the student: {theirs}, not {ours}")

@@ -220,7 +220,8 @@ class Distiller(pl.LightningModule):
 
     def _groups(self) -> list[dict[str, Any]]:
         """Each network and the projections, matrices apart from vectors, which do not decay."""
-        parts: list[tuple[nn.Module, dict[str, float]]] = [(self.objective, {}), (self.scheme, {})]
+        parts: list[tuple[nn.Module, dict[str, float]]] = [(self.objective, {})]
+        parts += [(self.scheme, {"lr": rate} if (rate := self.scheme.learning_rate) else {})]
         rates = self.optimisation.learning_rates
         parts += [(network, {"lr": rates[name]} if name in rates else {}) for name, network in self.networks.items()]
         groups = []

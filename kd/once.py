@@ -32,7 +32,7 @@ def made_once(folder: Path, what: str, make: Callable[[], tuple[Network, About]]
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")) if ranks.is_first() else nullcontext():
-        if (folder / "config.json").exists():
+        if ranks.from_first((folder / "config.json").exists()):
             log.info("%s: found in %s", what, folder)
             return None
         network, about = make()

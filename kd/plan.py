@@ -190,7 +190,7 @@ def make_scheme(config: DictConfig, teacher: Candidate | None) -> Scheme:
     scheme: Scheme = instantiate(config.scheme, _convert_="all")
     if not config.kd.terms and scheme.needs_teacher:
         return Alone()
-    if scheme.needs_teacher and teacher is None:
+    if scheme.needs_teacher and teacher is None and not scheme.teachers():
         raise UserError(f"teacher=none: kd={'+'.join(config.kd.terms)} with this scheme needs a teacher, or kd=none")
     return scheme
 

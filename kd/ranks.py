@@ -20,6 +20,15 @@ def gathered(mine: list[Any]) -> list[Any]:
     return [item for part in parts for item in part]
 
 
+def from_first(value: Any) -> Any:
+    """What the first process says."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    said = [value]
+    torch.distributed.broadcast_object_list(said, src=0)
+    return said[0]
+
+
 def wait_for_all() -> None:
     """Go on when all processes have come here; at once where there is but one."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():

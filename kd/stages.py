@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -33,25 +34,30 @@ def compose_stages(config: DictConfig, overrides: Sequence[str], run_dir: Path) 
         run_dir: where the results go.
     """
     stages = OmegaConf.to_container(config.stages)
-    assert isinstance(stages, dict)
-    return {name: _compose(name, stages, overrides, run_dir) for name in map(str, stages)}
+    if not isinstance(stages, dict):
+        raise UserError(f"stages: {stages!r} names no stages; say +stages.NAME=[…]")
+    configs = {str(name): _compose(str(name), own, overrides) for name, own in stages.items()}
+    *before, last = configs
+    for name in before:
+        configs[name].update({"run_dir": str(run_dir / STAGES / name), "baseline": False, "stages": {}})
+    configs[last].update({"run_dir": str(run_dir), "stages": config.stages})
+    for stage in configs.values():
+        stage.stages_dir = str(run_dir / STAGES)
+    return configs
 
 
-def _compose(name: str, stages: dict, overrides: Sequence[str], run_dir: Path) -> DictConfig:
-    own = stages[name]
+def _compose(name: str, own: Any, overrides: Sequence[str]) -> DictConfig:
     if not isinstance(own, list) or not all(isinstance(override, str) for override in own):
         raise UserError(f"stages.{name}: {own!r} is no list of overrides, such as [kd=none]")
-    last = name == list(stages)[-1]
-    folder = run_dir if last else run_dir / STAGES / name
-    places = [f"run_dir={folder}", f"stages_dir={run_dir / STAGES}", *([] if last else ["baseline=false"])]
-    anew = [_key(override) for override in [*own, *places]]
-    kept = [override for override in overrides if not any(_covers(key, _key(override)) for key in anew)]
-    return compose("train", overrides=[*kept, *own, *places])
+    anew = [_place(override) for override in own]
+    kept = [override for override in overrides if not any(_covers(place, _place(override)) for place in anew)]
+    return compose("train", overrides=[*kept, *own])
 
 
-def _key(override: str) -> str:
+def _place(override: str) -> str:
+    """Where in the config an override writes."""
     parsed: Override = OverridesParser.create().parse_override(override)
-    return parsed.key_or_group + (f"@{parsed.package}" if parsed.package else "")
+    return parsed.package or parsed.key_or_group
 
 
 def _covers(new: str, old: str) -> bool:
@@ -92,11 +98,11 @@ def plan_stages(configs: dict[str, DictConfig]) -> dict[str, str]:
 
 def updates_before(start_from: str | None) -> int:
     """How many updates the weights have behind them that a student starts from, as far as its run tells."""
-    done = Path(start_from).parent / "distill" / "done.json" if start_from else None
-    return json.loads(done.read_text())["updates"] if done and done.is_file() else 0
+    report = Path(start_from).parent / "report.json" if start_from else None
+    return json.loads(report.read_text()).get("updates", 0) if report and report.is_file() else 0
 
 
-def seconds_before(run_dir: Path) -> float:
-    """What the stages before the last one took to train."""
+def seconds_before(run_dir: Path, part: str) -> float:
+    """What the stages before the last one took, of one part of the seconds in a report."""
     reports = (run_dir / STAGES).glob("*/report.json")
-    return sum(json.loads(report.read_text())["distill_seconds"] for report in reports)
+    return sum(json.loads(report.read_text())[part] for report in reports)

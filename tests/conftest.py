@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,20 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
         optimizer.step()
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def other_fine_tuned(fine_tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `fine_tuned`, with weights a little different."""
+    path = tmp_path_factory.mktemp("other_fine_tuned")
+    shutil.copytree(fine_tuned, path, dirs_exist_ok=True)
+    model = BertForSequenceClassification.from_pretrained(fine_tuned)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+    model.save_pretrained(path)
     return path
 
 

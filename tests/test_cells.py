@@ -77,10 +77,10 @@ def test_there_are_as_many_cells_as_choices() -> None:
 
 
 @pytest.mark.parametrize(("student", "knowledge", "scheme"), CELLS)
-def test_cell(student, knowledge, scheme, configure, fine_tuned, monkeypatch, tmp_path) -> None:
+def test_cell(student, knowledge, scheme, configure, other_fine_tuned, monkeypatch, tmp_path) -> None:
     more = [] if knowledge == "default" else [f"kd={knowledge}"]
     if scheme == "ensemble":
-        more += ["+teacher@scheme.teachers.second=local", f"scheme.teachers.second.path={fine_tuned}"]
+        more += ["+teacher@scheme.teachers.second=local", f"scheme.teachers.second.path={other_fine_tuned}"]
     config: DictConfig = configure(
         f"student={student}",
         f"scheme={scheme}",

@@ -39,6 +39,7 @@ KEYS = [
     "teacher_seconds",
     "store_seconds",
     "distill_seconds",
+    "updates",
     "versions",
     "overrides",
 ]

@@ -1,5 +1,6 @@
 """Knowledge in the logits."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -103,7 +104,7 @@ class AnnealedLogits(Logits):
         self.steps, self.factor = steps, 1 / steps
 
     def at(self, moment: Moment) -> None:
-        self.factor = (1 + moment.epoch * self.steps // moment.epochs) / self.steps
+        self.factor = math.ceil((moment.epoch + 1) * self.steps / moment.epochs) / self.steps
 
     def scaled(self, learner: Tensor, teacher: Tensor) -> Tensor:
         """The distance at this step."""

@@ -9,12 +9,11 @@ from safetensors.torch import load_file, save_file
 from kd import ranks
 from kd.moment import Moment
 from kd.schemes.base import STUDENT, Lesson, Pair, Scheme, Step, logits_only
-from kd.schemes.group import mean_of_probabilities, saying
+from kd.schemes.codistillation import OTHERS, check_exchange
+from kd.schemes.group import check_names, mean_of_probabilities, saying
 from models.network import Network
 from models.output import ModelOutput, Spec
 from potstill.errors import UserError
-
-OTHERS = "others"
 
 
 class CodistillationApart(Scheme):
@@ -35,13 +34,11 @@ class CodistillationApart(Scheme):
 
     def __init__(self, folder: str, name: str, others: Sequence[str], interval: int = 50, burn_in: float = 0.1):
         super().__init__()
-        for each in (name, *others):
-            if not str(each).isidentifier():
-                raise UserError(f"scheme: {each!r} cannot be a student's name; take letters and digits")
-        if not others or name in others:
-            raise UserError(f"scheme.others: {list(others)} must name students of other runs, not {name!r}")
-        if not isinstance(interval, int) or interval < 1:
-            raise UserError(f"scheme.interval: {interval!r} is not a whole number above 0")
+        if isinstance(others, str) or not others or name in others:
+            raise UserError(f"scheme.others: {others!r} must be a list of students of other runs, not {name!r}")
+        check_names("scheme.name", [name])
+        check_names("scheme.others", others)
+        check_exchange(interval, burn_in)
         self.folder, self.name, self.others = Path(folder), name, tuple(others)
         self.interval, self.burn_in = interval, burn_in
         self._heard: list[str] = []

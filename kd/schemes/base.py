@@ -97,12 +97,14 @@ class Scheme(nn.Module, ABC):
         outcome: the network that is saved and reported.
         keeps_exits: whether the student's exits are of use afterwards.
         takes_unlabelled: whether rows without label teach anything.
+        learning_rate: of the scheme's own weights; None: the optimizer's.
     """
 
     needs_teacher: ClassVar[bool] = False
     outcome: ClassVar[str] = STUDENT
     keeps_exits: ClassVar[bool] = False
     takes_unlabelled: ClassVar[bool] = True
+    learning_rate: ClassVar[float | None] = None
 
     def teachers(self) -> Mapping[str, Any]:
         """Frozen teachers beside the run's own, as `conf/teacher` describes one; None: that one with another seed."""

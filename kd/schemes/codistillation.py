@@ -29,10 +29,7 @@ class Codistillation(Scheme):
 
     def __init__(self, peers: Mapping[str, Blueprint] | None = None, interval: int = 50, burn_in: float = 0.1):
         super().__init__()
-        if not isinstance(interval, int) or interval < 1:
-            raise UserError(f"scheme.interval: {interval!r} is not a whole number above 0")
-        if not 0 <= burn_in < 1:
-            raise UserError(f"scheme.burn_in: {burn_in} is not a number from 0 to below 1")
+        check_exchange(interval, burn_in)
         self._peers, self.interval, self.burn_in = peers_of(peers), interval, burn_in
 
     def peers(self) -> Mapping[str, Blueprint | None]:
@@ -70,6 +67,14 @@ class Codistillation(Scheme):
 
     def _start(self, moment: Moment) -> int:
         return int(self.burn_in * moment.updates)
+
+
+def check_exchange(interval: int, burn_in: float) -> None:
+    """Refuse a rhythm that cannot be."""
+    if not isinstance(interval, int) or interval < 1:
+        raise UserError(f"scheme.interval: {interval!r} is not a whole number above 0")
+    if not 0 <= burn_in < 1:
+        raise UserError(f"scheme.burn_in: {burn_in} is not a number from 0 to below 1")
 
 
 def stale(name: str) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kd.schemes.base import STUDENT, TEACHER, Lesson, Pair, Scheme, Step, logits_only
 from kd.schemes.group import check_names, mean_of_logits, mean_of_probabilities, saying
-from models.output import ModelOutput, Spec
+from models.output import LOGITS, Fields, ModelOutput, Spec
 from potstill.errors import UserError
 
 MIXTURE = "mixture"
@@ -34,6 +34,7 @@ class Ensemble(Scheme):
     """
 
     needs_teacher: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = 1e-2  # a rate that suits an encoder would leave a few numbers where they are
 
     def __init__(
         self,
@@ -48,6 +49,8 @@ class Ensemble(Scheme):
         for key, value, known in (("average", average, AVERAGES), ("weights", weights, WEIGHTS)):
             if value not in known:
                 raise UserError(f"scheme.{key}: {value!r} is none of {', '.join(known)}")
+        if not temperature > 0:
+            raise UserError(f"scheme.temperature: {temperature} is not above 0")
         self._teachers = dict(teachers) if teachers else {"second": None}
         self._members = (*([TEACHER] if include_own else []), *self._teachers)
         self.average, self.weighted, self.temperature = average, weights, temperature
@@ -64,6 +67,9 @@ class Ensemble(Scheme):
         apart = [Pair(STUDENT, student, name, specs[name], takes="inside") for name in members]
         own = [Pair(MIXTURE, mixture)] if self.weighted == "learned" else []
         return [together, *apart, *own]
+
+    def requires(self, specs: Mapping[str, Spec]) -> Mapping[str, Fields]:
+        return dict.fromkeys(self._members, frozenset({LOGITS}))
 
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
         student, mixture = step.run(STUDENT), self.mixture([step.run(name).logits for name in self._members])

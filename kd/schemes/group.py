@@ -1,6 +1,6 @@
 """What schemes with several networks have in common: who they are, and what they say together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,10 +24,10 @@ def peers_of(peers: Mapping[str, Blueprint] | None) -> dict[str, Blueprint | Non
     return dict(peers) if peers else {"peer": None}
 
 
-def check_names(key: str, names: Mapping[str, object]) -> None:
+def check_names(key: str, names: Iterable[str]) -> None:
     """Refuse names that mean something else already."""
     for name in names:
-        if name in (STUDENT, TEACHER) or not name.isidentifier():
+        if name in (STUDENT, TEACHER) or not str(name).isidentifier():
             raise UserError(f"{key}: {name!r} cannot be a network's name here; take another one, e.g. second")
 
 

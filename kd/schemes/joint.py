@@ -1,10 +1,13 @@
 """A teacher that learns too."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from kd.schemes.base import STUDENT, Lesson, Pair, Scheme, Step
 from models.blueprint import Blueprint
 from models.output import Spec
+from models.transformer import Pretrained
+from potstill.errors import UserError
 
 TUTOR = "tutor"
 
@@ -17,12 +20,17 @@ class Joint(Scheme):
 
     Args:
         tutor: the larger network.
+        learning_rate: of the tutor.
         feedback: weight of what the tutor takes from the student.
     """
 
-    def __init__(self, tutor: Blueprint, feedback: float = 0.0):
+    def __init__(self, tutor: Pretrained | None, learning_rate: float, feedback: float = 0.0):
         super().__init__()
-        self.tutor, self.feedback = tutor, feedback
+        if tutor is None:
+            raise UserError("teacher=none: scheme=joint trains the teacher's network beside the student; choose one")
+        if feedback < 0:
+            raise UserError(f"scheme.feedback: {feedback} is not a number from 0 on")
+        self.tutor, self.feedback = replace(tutor, learning_rate=learning_rate), feedback
 
     def peers(self) -> Mapping[str, Blueprint | None]:
         return {TUTOR: self.tutor}

@@ -17,8 +17,8 @@ class NativeEnsemble(Scheme):
 
     Paper: Lan, Zhu & Gong, "Knowledge Distillation by On-the-Fly Native Ensemble", 2018, arXiv 1806.04606. There a
     branch is the network's last block with its classifier; here it is a classifier of its own, a hidden layer
-    in it, on the last layer, which suits every kind of student. The gate reads the mean of that layer; a
-    LayerNorm stands in it for the paper's batch normalisation, so that a batch of one row can pass. The student's
+    in it, on the last layer, which suits every kind of student. The gate reads the mean of that layer,
+    normalised row by row where the paper normalises over the batch, so that a batch of one row can pass. The student's
     own classifier is the branch that is kept.
 
     Args:
@@ -43,7 +43,7 @@ class NativeEnsemble(Scheme):
     def connect(self, specs: Mapping[str, Spec]) -> None:
         self._layer = specs[STUDENT].layers
         width = specs[STUDENT].widths[-1]
-        self.gate = nn.Sequential(nn.Linear(width, self.branches), nn.LayerNorm(self.branches), nn.ReLU())
+        self.gate = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, self.branches), nn.ReLU())
 
     def pairs(self, specs: Mapping[str, Spec]) -> list[Pair]:
         student = logits_only(specs[STUDENT], specs[STUDENT].kind)

@@ -85,7 +85,8 @@ class Progressive(Scheme):
         return torch.where(found[:, None], before[places].to(said.device), said)
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"before": self._before, "now": self._now, "epoch": self._epoch}
+        return {"before": self._before, "now": ranks.gathered(self._now), "epoch": self._epoch}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        self._before, self._now, self._epoch = state["before"], list(state["now"]), state["epoch"]
+        self._before, self._epoch = state["before"], state["epoch"]
+        self._now = list(state["now"]) if ranks.is_first() else []  # what all ranks saw comes together again

@@ -15,7 +15,8 @@ class SelfDistillation(Scheme):
 
     Paper: Zhang et al., "Be Your Own Teacher", 2019, arXiv 1905.08094. What an exit hands back as
     its features are the hidden states up to its layer; those of the deepest exit are constants. The paper gives no
-    value for its weights; 0.3 is that of the authors' later code.
+    value for its weights; 0.3 is that of the authors' later code, which also has T = 3, and 0.03 for the hint at
+    features: here each term has its own weight and temperature.
 
     Args:
         weight: of what an exit learns from the deepest one; the labels have the rest of 1.

@@ -49,10 +49,10 @@ def one_batch(folder, overrides, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_two_processes_take_the_same_first_step_as_one(scheme, one_batch, fine_tuned, tmp_path):
+def test_two_processes_take_the_same_first_step_as_one(scheme, one_batch, other_fine_tuned, tmp_path):
     more = [f"scheme={scheme}", *SCHEMES[scheme]]
     if scheme == "ensemble":
-        more.append(f"scheme.teachers.second.path={fine_tuned}")
+        more.append(f"scheme.teachers.second.path={other_fine_tuned}")
     ways = {"one": ["data.batch_size=32"], "two": ["data.batch_size=16", "trainer.devices=2", "trainer.strategy=ddp"]}
     for name, way in ways.items():
         assert start(*one_batch, *more, *way, f"hydra.run.dir={tmp_path / name}").wait(timeout=120) == 0

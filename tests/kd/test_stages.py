@@ -52,6 +52,21 @@ def test_a_choice_made_anew_starts_from_its_own_defaults(stages_of):
     assert stages["student"].student.hidden_size == 8
 
 
+def test_what_a_stage_chooses_anew_takes_the_place_with_it(stages_of, fine_tuned):
+    more = ["scheme=ensemble", "+teacher@scheme.teachers.second=local", f"scheme.teachers.second.path={fine_tuned}"]
+    stages = stages_of(*more, "+stages.one=['scheme=offline']", "+stages.two=[]")
+    assert set(stages["one"].scheme) == {"_target_", "mentor"}
+    assert set(stages["two"].scheme.teachers) == {"second"}
+
+
+def test_a_folder_may_have_any_name(overrides, tmp_path):
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = compose("train", overrides=[*overrides, "scheme=annealing"])
+        stages = compose_stages(config, [*overrides, "scheme=annealing"], tmp_path / "seed=1,lr=(2)")
+    assert stages["labels"].start_from == f"{tmp_path}/seed=1,lr=(2)/stages/logits/student"
+    assert (dict(stages["logits"].stages), list(stages["labels"].stages)) == ({}, ["logits", "labels"])
+
+
 def test_a_stage_is_a_list(stages_of):
     with pytest.raises(UserError, match=r"stages.one: 'kd=none' is no list of overrides"):
         stages_of("+stages.one=kd\\=none")
@@ -82,10 +97,9 @@ def test_a_student_that_goes_on_must_be_the_same(stages_of):
 def test_what_lies_before(tmp_path):
     for name, seconds in (("one", 1.5), ("two", 2.0)):
         folder = tmp_path / "stages" / name
-        (folder / "distill").mkdir(parents=True)
-        (folder / "report.json").write_text(json.dumps({"distill_seconds": seconds}))
-        (folder / "distill" / "done.json").write_text(json.dumps({"updates": 7, "seconds": 0}))
-    assert seconds_before(tmp_path) == 3.5
+        folder.mkdir(parents=True)
+        (folder / "report.json").write_text(json.dumps({"distill_seconds": seconds, "updates": 7}))
+    assert seconds_before(tmp_path, "distill_seconds") == 3.5
     assert updates_before(str(tmp_path / "stages" / "one" / "student")) == 7
     assert updates_before(None) == updates_before(str(tmp_path / "student")) == 0
 
@@ -137,7 +151,7 @@ def test_the_second_half_of_annealing_goes_on_from_the_first(cli, tmp_path):
         json.loads((run / place / "done.json").read_text()) for place in ("stages/logits/distill", "distill")
     )
     baseline = json.loads((run / "baseline" / "done.json").read_text())
-    assert baseline["updates"] == first["updates"] + last["updates"]
+    assert report_of(run)["updates"] == baseline["updates"] == first["updates"] + last["updates"]
     assert report_of(run)["baseline"] is not None
 
 

@@ -73,9 +73,12 @@ def test_another_architecture_is_named(network_of, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "a/b", "others": ["c"]}, "'a/b' cannot be a student's name"),
-        ({"name": "a", "others": ["a"]}, "must name students of other runs"),
-        ({"name": "a", "others": []}, "must name students of other runs"),
+        ({"name": "a/b", "others": ["c"]}, "scheme.name: 'a/b' cannot be a network's name"),
+        ({"name": "a", "others": ["a"]}, "must be a list of students of other runs"),
+        ({"name": "a", "others": []}, "must be a list of students of other runs"),
+        ({"name": "a", "others": "second"}, "must be a list of students of other runs"),
+        ({"name": "a", "others": ["student"]}, "scheme.others: 'student' cannot be a network's name"),
+        ({"name": "a", "others": ["b"], "burn_in": 1.5}, "scheme.burn_in"),
         ({"name": "a", "others": ["b"], "interval": 0}, "scheme.interval"),
     ],
 )

@@ -7,7 +7,6 @@ from potstill.errors import UserError
 
 Z = [torch.tensor([[2.0, 1, 0]]), torch.tensor([[1.0, 3, 0]])]
 GOLD = torch.tensor([0])
-SPECS = {"student": None, "peer": None}
 
 
 @pytest.fixture

@@ -4,6 +4,11 @@ import pytest
 import torch
 
 from kd.schemes.joint import Joint
+from models.sources import Folder
+from models.transformer import Pretrained
+from potstill.errors import UserError
+
+TUTOR = Pretrained(Folder("tutor"))
 
 
 def said():
@@ -19,7 +24,7 @@ def specs(make_spec):
 
 def test_the_tutor_learns_from_labels_alone(specs, step_of, parts_of):
     both = said()
-    parts = parts_of(Joint(tutor=object()), specs, step_of(both, labels=[0]))
+    parts = parts_of(Joint(TUTOR, 1e-4), specs, step_of(both, labels=[0]))
     assert set(parts) == {"label_loss/student", "label_loss/tutor", "kd/kl/student<-tutor"}
     assert parts["kd/kl/student<-tutor"].item() == pytest.approx(0.130812, abs=1e-6)
     assert parts["label_loss/tutor"].item() == pytest.approx(math.log(4 / 3), abs=1e-6)
@@ -30,8 +35,17 @@ def test_the_tutor_learns_from_labels_alone(specs, step_of, parts_of):
 
 def test_with_feedback_it_learns_from_the_student_too(specs, step_of, parts_of):
     both = said()
-    parts = parts_of(Joint(tutor=object(), feedback=0.5), specs, step_of(both, labels=[0]))
+    parts = parts_of(Joint(TUTOR, 1e-4, feedback=0.5), specs, step_of(both, labels=[0]))
     assert parts["kd/kl/tutor<-student"].item() == pytest.approx(0.5 * 0.143841, abs=1e-6)
     assert parts["label_loss/tutor"].item() == pytest.approx(math.log(4 / 3), abs=1e-6)
     parts["kd/kl/tutor<-student"].backward()
     assert both["student"].grad is None
+
+
+def test_the_tutor_has_a_learning_rate_of_its_own():
+    assert Joint(TUTOR, 1e-4).peers()["tutor"].learning_rate == 1e-4
+
+
+def test_without_a_network_there_is_no_tutor():
+    with pytest.raises(UserError, match="teacher=none"):
+        Joint(None, 1e-4)
