@@ -61,7 +61,7 @@ class SoftTargets(Logits):
         return f"T = {self.temperature:g}"
 
 
-class SoftenedTeacher(Logits):
+class SoftenedTeacher(SoftTargets):
     """The teacher's softened probabilities beside the learner's own: `KL(softmax(z_t / T) || softmax(z_s))`.
 
     Paper: Yang et al., "Snapshot Distillation", 2019, arXiv 1812.00123: only the teacher is softened, which helps
@@ -71,12 +71,6 @@ class SoftenedTeacher(Logits):
         temperature: T, of the teacher alone; the paper has 2 to 3.
         weight, optional: see `Knowledge`.
     """
-
-    def __init__(self, temperature: float = 3.0, weight: float = 1.0, optional: bool = False):
-        if not temperature > 0:
-            raise UserError(f"kd.terms: temperature {temperature} is not above 0")
-        super().__init__(self.soften, weight, optional)
-        self.temperature = temperature
 
     def soften(self, learner: Tensor, teacher: Tensor) -> Tensor:
         """The distance at this term's temperature."""
