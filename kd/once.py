@@ -3,11 +3,8 @@
 import json
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from kd import ranks
 from models.network import Network
@@ -30,8 +27,7 @@ def made_once(folder: Path, what: str, make: Callable[[], tuple[Network, About]]
     Returns:
         What was written about it; None where it was found.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")) if ranks.is_first() else nullcontext():
+    with ranks.locked(folder.with_suffix(".lock"), f"{what}: another run is making {folder}"):
         if ranks.from_first((folder / "config.json").exists()):
             log.info("%s: found in %s", what, folder)
             return None

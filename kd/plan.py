@@ -228,10 +228,10 @@ def draft_teachers(scheme: Scheme, own: Candidate | None, labels: tuple[str, ...
         if settings is None:
             assert own is not None
             teachers[name] = reseeded(own, number)
-        elif teacher := draft_teacher(settings, labels, f"scheme.teachers.{name}"):
+        elif teacher := draft_teacher(settings, labels, name):
             teachers[name] = teacher
         else:
-            raise UserError(f"scheme.teachers.{name}: none is no teacher; leave it out")
+            raise UserError(f"{name}: none is no teacher; leave it out")
     return teachers
 
 

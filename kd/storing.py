@@ -3,14 +3,11 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from filelock import FileLock, Timeout
 from pytorch_lightning.callbacks import Callback
 
 from data.batches import EncodedExamples
@@ -66,7 +63,8 @@ class Storing(Callback):
         return Reader(work.store, teacher.fields, spec.tokenizer, spec.classes) if stored else None
 
     def _fill(self, work: "Filling") -> bool:
-        with locked(work.store.folder) if ranks.is_first() else nullcontext():
+        folder = work.store.folder
+        with ranks.locked(folder.with_suffix(f".{LOCK}"), f"store: another run is filling {folder}"):
             return work.complete(self.bar)
 
 
@@ -146,22 +144,6 @@ class Filling:
             seconds = seconds_estimated(self.teacher, self.examples, self.spec.tokenizer, tokens, device)
             text += f", about {seconds * missing / rows / self.trainer.world_size:.0f} s"
         log.info("%s; into %s", text, self.store.folder)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a store; says so where it has to be waited for."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_suffix(f".{LOCK}"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("store: another run is filling %s; waiting for it", folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class Readers:

@@ -75,7 +75,7 @@ class Candidate:
         return "used as it is" if self.tuned else "fine-tuned on the labelled rows, or found so"
 
 
-def draft_teacher(settings: Mapping[str, Any], labels: tuple[str, ...], key: str) -> Candidate | None:
+def draft_teacher(settings: Mapping[str, Any], labels: tuple[str, ...], name: str) -> Candidate | None:
     """The teacher that the instantiated settings describe, without weights.
 
     Raises:
@@ -88,9 +88,9 @@ def draft_teacher(settings: Mapping[str, Any], labels: tuple[str, ...], key: str
     original = blueprint.config(draft.tokenizer, None)
     tuned = has_trained_head(original)
     if tuned:
-        check_labels(original, labels)
+        check_labels(original, labels, name)
     elif not settings["train"]:
-        raise UserError(f"{key}.train=false, but {draft.origin} have no trained classifier; say {key}.train=true")
+        raise UserError(f"{name}: train=false, but {draft.origin} have no trained classifier; say train=true there")
     return Candidate(draft, tuned, settings["fine_tuning"])
 
 
@@ -110,21 +110,21 @@ def has_trained_head(config: PretrainedConfig) -> bool:
     return any("ForSequenceClassification" in name for name in config.architectures or [])
 
 
-def check_labels(config: PretrainedConfig, labels: tuple[str, ...]) -> None:
+def check_labels(config: PretrainedConfig, labels: tuple[str, ...], name: str = "teacher") -> None:
     """Compare a fine-tuned checkpoint's classes with the data's.
 
     Raises:
         UserError: their number, names or order differ. Names that transformers made up (`LABEL_0`)
             say nothing and are not compared.
     """
-    theirs = tuple(str(name) for _, name in sorted((config.id2label or {}).items()))
+    theirs = tuple(str(label) for _, label in sorted((config.id2label or {}).items()))
     if len(theirs) != len(labels):
-        raise UserError(f"teacher: it has {len(theirs)} classes ({', '.join(theirs)}), the data {len(labels)}")
-    if theirs == labels or all(name.startswith("LABEL_") for name in theirs):
+        raise UserError(f"{name}: it has {len(theirs)} classes ({', '.join(theirs)}), the data {len(labels)}")
+    if theirs == labels or all(label.startswith("LABEL_") for label in theirs):
         return
     if set(theirs) == set(labels):
-        raise UserError(f"teacher: its classes are in another order; say 'data.labels=[{','.join(theirs)}]'")
-    raise UserError(f"teacher: its classes are {', '.join(theirs)}, the data's {', '.join(labels)}")
+        raise UserError(f"{name}: its classes are in another order; say 'data.labels=[{','.join(theirs)}]'")
+    raise UserError(f"{name}: its classes are {', '.join(theirs)}, the data's {', '.join(labels)}")
 
 
 def fine_tuned(

@@ -15,32 +15,28 @@ TUTOR = "tutor"
 class Joint(Scheme):
     """A larger network learns from the labels while the student learns from the labels and from it.
 
-    Each has a learning rate of its own. What the tutor says is a constant for the student's loss; with `feedback`
-    the tutor learns from the student as well, as in mutual learning (Zhang et al., 2018, arXiv 1706.00384).
+    Each has a learning rate of its own. What the tutor says is a constant for the student's loss. For a tutor that
+    learns from the student as well there is `scheme=mutual` (Zhang et al., 2018, arXiv 1706.00384).
 
     Args:
         tutor: the larger network.
         learning_rate: of the tutor.
-        feedback: weight of what the tutor takes from the student.
     """
 
-    def __init__(self, tutor: Pretrained | None, learning_rate: float, feedback: float = 0.0):
+    def __init__(self, tutor: Pretrained | None, learning_rate: float):
         super().__init__()
         if tutor is None:
             raise UserError("teacher=none: scheme=joint trains the teacher's network beside the student; choose one")
-        if feedback < 0:
-            raise UserError(f"scheme.feedback: {feedback} is not a number from 0 on")
-        self.tutor, self.feedback = replace(tutor, learning_rate=learning_rate), feedback
+        self.tutor = replace(tutor, learning_rate=learning_rate)
 
     def peers(self) -> Mapping[str, Blueprint | None]:
         return {TUTOR: self.tutor}
 
     def pairs(self, specs: Mapping[str, Spec]) -> list[Pair]:
         student, tutor = specs[STUDENT], specs[TUTOR]
-        up = Pair(TUTOR, tutor, STUDENT, student) if self.feedback else Pair(TUTOR, tutor)
-        return [Pair(STUDENT, student, TUTOR, tutor), up]
+        return [Pair(STUDENT, student, TUTOR, tutor), Pair(TUTOR, tutor)]
 
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
         for pair in pairs:
             teacher = step.run(pair.teacher).detach() if pair.teacher else None
-            yield Lesson(pair, step.run(pair.learner), teacher, self.feedback if pair.learner == TUTOR else 1.0)
+            yield Lesson(pair, step.run(pair.learner), teacher)

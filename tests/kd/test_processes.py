@@ -64,7 +64,7 @@ def test_two_processes_take_the_same_first_step_as_one(scheme, one_batch, other_
 
 
 def test_two_runs_learn_from_one_another(overrides, tmp_path):
-    """Each in a process of its own; what the one reads at last is what the other wrote."""
+    """Each in a process of its own; which of them hears the other depends on who is ahead."""
     settings = [part for part in overrides if not part.startswith("run_dir=")]
     settings += ["student=bilstm", "scheme=codistillation_apart", f"scheme.folder={tmp_path}/shared"]
     settings += ["scheme.interval=3", "baseline=false", "logger=[]", "trainer.max_epochs=4"]

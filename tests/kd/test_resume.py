@@ -14,7 +14,7 @@ SCHEMES = {
     "mutual": [],
     "self": [],
     "collaborative": [],
-    "joint": ["scheme.feedback=1.0"],
+    "joint": [],
     "snapshot": ["scheme.cycles=3"],  # of 9 updates: 12 is amid the second
     "mean_teacher": [],
     "codistillation": ["scheme.interval=5"],  # exchanges after 2, 7, 12: 12 is one

@@ -33,15 +33,6 @@ def test_the_tutor_learns_from_labels_alone(specs, step_of, parts_of):
     assert both["student"].grad.abs().sum() > 0
 
 
-def test_with_feedback_it_learns_from_the_student_too(specs, step_of, parts_of):
-    both = said()
-    parts = parts_of(Joint(TUTOR, 1e-4, feedback=0.5), specs, step_of(both, labels=[0]))
-    assert parts["kd/kl/tutor<-student"].item() == pytest.approx(0.5 * 0.143841, abs=1e-6)
-    assert parts["label_loss/tutor"].item() == pytest.approx(math.log(4 / 3), abs=1e-6)
-    parts["kd/kl/tutor<-student"].backward()
-    assert both["student"].grad is None
-
-
 def test_the_tutor_has_a_learning_rate_of_its_own():
     assert Joint(TUTOR, 1e-4).peers()["tutor"].learning_rate == 1e-4
 
