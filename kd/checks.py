@@ -86,6 +86,8 @@ def check_lengths(max_length: int, drafts: list[Draft]) -> None:
 
 def check_start(folder: str, student: Draft) -> None:
     """Refuse first weights that belong to another network, before any is loaded."""
+    if not (Path(folder) / "config.json").is_file():
+        raise UserError(f"start_from: {folder}: no student is saved there (no config.json)")
     blueprint = Pretrained(Folder(folder))
     tokenizer = blueprint.tokenizer(None, NO_TEXTS)
     draft = Draft(blueprint, tokenizer, blueprint.config(tokenizer, None), "")

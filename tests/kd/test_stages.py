@@ -94,6 +94,11 @@ def test_a_student_that_goes_on_must_be_the_same(stages_of):
         plan_stages(stages_of("student=bilstm", "+stages.one=[]", f"+stages.two={wider}"))
 
 
+def test_a_student_goes_on_only_from_one_that_is_there(stages_of, tmp_path):
+    with pytest.raises(UserError, match=r"start_from: /nowhere: no student is saved there"):
+        plan_stages(stages_of("student=bilstm", "+stages.one=['start_from=/nowhere']"))
+
+
 def test_what_lies_before(tmp_path):
     for name, seconds in (("one", 1.5), ("two", 2.0)):
         folder = tmp_path / "stages" / name
