@@ -139,8 +139,8 @@ def report(
     networks |= {"student": load(folder / "student")} | exits
     data, on_cpu = config.data, config.trainer.accelerator == "cpu" or not torch.cuda.is_available()
     device = torch.device("cpu" if on_cpu else "cuda")
-    figures, probabilities = evaluate(networks, plan.examples, plan.task, data.max_length, data.eval_batch_size, device)
-    write_predictions(folder / "predictions.csv", plan.examples, probabilities["student"])
+    figures, predictions = evaluate(networks, plan.examples, plan.task, data.max_length, data.eval_batch_size, device)
+    write_predictions(folder / "predictions.csv", plan.examples, plan.task, predictions["student"])
     content: dict[str, Any] = {"task": plan.task.name, "metric": plan.task.metric, "split": "test"}
     content |= {role: figures.get(role) for role in ("teacher", "student", "baseline")}
     content |= {"exits": {name: figures[name] for name in exits}}

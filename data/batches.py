@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
-from data.columns import Lists, Numbers, pieces
+from data.columns import Lists, Numbers, column, pieces
 from data.permutation import permuted
+from data.words import NONE, WORDS
 
 Batch = dict[str, Any]
 Lengths = Callable[[np.ndarray], np.ndarray]
@@ -72,6 +73,10 @@ class LengthGroupedBatches(Sampler[list[int]]):
 class EncodedExamples(TorchDataset):
     """Examples with their encodings by every tokenizer in use, fetched a batch at a time.
 
+    A batch has `id` `[B]`, `labels` of so many rows, and `encodings`: tensors `[B, S]` by tokenizer fingerprint. Where
+    the tables tell words, it has `words` as well: that of each token, `[B, S]` by tokenizer fingerprint, and their
+    `word_count`.
+
     Args:
         encodings: tokenizer fingerprint -> table of that tokenizer's columns, with `id`, `label` and `length`;
             all tables have the same rows in the same order.
@@ -83,7 +88,7 @@ class EncodedExamples(TorchDataset):
 
     def __init__(self, encodings: Mapping[str, Dataset], padding: Mapping[str, int]):
         any_table = next(iter(encodings.values()))
-        self.ids, self.labels = Numbers(any_table, "id"), Numbers(any_table, "label")
+        self.ids, self.labels = Numbers(any_table, "id"), column(any_table, "label")
         self._lengths = {key: Numbers(table, "length") for key, table in encodings.items()}
         self.tokens = {
             key: {name: Lists(table, name) for name in table.column_names if name not in ("id", "label", "length")}
@@ -105,6 +110,8 @@ class EncodedExamples(TorchDataset):
         encodings = {key: self._encoding(key, rows) for key in self.tokens}
         numbers = {"id": self.ids[rows], "labels": self.labels[rows]}
         batch: Batch = {name: torch.from_numpy(values) for name, values in numbers.items()} | {"encodings": encodings}
+        if words := {key: encoding.pop(WORDS) for key, encoding in encodings.items() if WORDS in encoding}:
+            batch |= {WORDS: words, "word_count": 1 + max(int(numbers.max()) for numbers in words.values())}
         for name, extra in self.extras.items():
             batch[name] = extra(batch)
         return batch
@@ -117,10 +124,8 @@ def pad(columns: Mapping[str, Sequence[np.ndarray]], padding_id: int) -> dict[st
     """Token columns as `[B, S]` tensors, S the longest row's length, with their `attention_mask`."""
     lengths = np.array([len(row) for row in columns["input_ids"]])
     mask = np.arange(lengths.max()) < lengths[:, None]
-    tensors = {
-        name: torch.from_numpy(_padded(rows, mask, padding_id if name == "input_ids" else 0))
-        for name, rows in columns.items()
-    }
+    padding = {"input_ids": padding_id, WORDS: NONE}
+    tensors = {name: torch.from_numpy(_padded(rows, mask, padding.get(name, 0))) for name, rows in columns.items()}
     return tensors | {"attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
 

@@ -1,51 +1,49 @@
 """The task of putting one class on a text or on a pair of texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassMatthewsCorrCoef
 
-from data.examples import IGNORED
+from data.task import IGNORED, Task
 from potstill.errors import UserError
 
 
 @dataclass(frozen=True)
-class Classification:
-    """How class labels become a loss and scores.
+class Classification(Task):
+    """One class a row: cross-entropy.
 
     Args:
         labels: the class names in order of their index.
-        metric: the score that chooses checkpoints and stands in the report:
-            `accuracy`, `f1` (macro average) or `matthews_correlation`.
+        metric: `accuracy`, `f1` (macro average) or `matthews_correlation`.
     """
 
-    labels: Sequence[str]
-    metric: str = "accuracy"
-
     name: ClassVar[str] = "classification"
+    problem: ClassVar[str] = "single_label_classification"
 
-    def __post_init__(self) -> None:
-        if self.metric not in (known := self.metrics()):
-            raise UserError(f"data.metric: {self.metric!r} is none of {', '.join(map(str, known))}")
+    def names(self, found: Iterable[str], given: Sequence[str] | None) -> tuple[str, ...]:
+        return class_names(found, given, least=2)
+
+    def encode(self, label: str | None) -> int:
+        return IGNORED if label is None else self._numbers.get(label, IGNORED)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {label: number for number, label in enumerate(self.labels)}
+
+    def lacks(self, labels: np.ndarray) -> np.ndarray:
+        return labels == IGNORED
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy summed over the labelled rows, divided by all rows.
-
-        So every labelled example weighs the same, however many rows without label share its batch;
-        a batch with none gives zero.
-
-        Args:
-            logits: `[B, C]`.
-            labels: `[B]`, -100 for rows without label.
-        """
         return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / len(labels)
 
     def metrics(self) -> MetricCollection:
-        """Fresh counters of every score, fed with logits and labels."""
         classes = len(self.labels)
         return MetricCollection(
             {
@@ -54,3 +52,27 @@ class Classification:
                 "matthews_correlation": MulticlassMatthewsCorrCoef(classes),
             }
         )
+
+    def line(self, label: int, prediction: Tensor) -> list[str]:
+        return [self.labels[label], self.labels[int(prediction.argmax())], *numbers(prediction)]
+
+
+def numbers(prediction: Tensor) -> list[str]:
+    """Probabilities for a person to read."""
+    return [f"{value:.7f}" for value in prediction.tolist()]
+
+
+def class_names(found: Iterable[str], given: Sequence[str] | None, least: int) -> tuple[str, ...]:
+    """The classes as given, or those found: as numbers where they are, else by name.
+
+    Raises:
+        UserError: there are fewer than so many.
+    """
+    names = set(found) if given is None else list(map(str, given))
+    if len(names) < least:
+        least_in_words = {1: "one class", 2: "two classes"}[least]
+        raise UserError(f"data.labels: {least_in_words} at least are needed, there are {', '.join(names) or 'none'}")
+    if isinstance(names, list):
+        return tuple(names)
+    numeric = all(label.lstrip("-").isdigit() for label in names)
+    return tuple(sorted(names, key=int if numeric else str))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import datasets
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset
@@ -9,8 +10,19 @@ from datasets import Dataset
 CHUNK = 65_536
 
 
+def array(table: Dataset, name: str) -> np.ndarray:
+    """A whole column: `[N]` numbers, or `[N, K]` where each row is a list of so many."""
+    return column(table, name)[np.arange(len(table))]
+
+
+def column(table: Dataset, name: str) -> "Numbers | Vectors":
+    """A column of numbers, or of lists of one length."""
+    lists = isinstance(table.features[name], datasets.Sequence | datasets.List)
+    return Vectors(table, name) if lists else Numbers(table, name)
+
+
 class Numbers:
-    """A column of whole numbers.
+    """A column of numbers.
 
     Args:
         table: as `datasets` maps it from disk.
@@ -26,9 +38,8 @@ class Numbers:
         return int(self._starts[-1])
 
     def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        return np.fromiter(
-            (self._chunks[chunk][row] for chunk, row in _places(self._starts, rows)), np.int64, len(rows)
-        )
+        kind = self._chunks[0].dtype if self._chunks else np.dtype(np.int64)
+        return np.fromiter((self._chunks[chunk][row] for chunk, row in _places(self._starts, rows)), kind, len(rows))
 
 
 class Lists:
@@ -46,6 +57,13 @@ class Lists:
     def _row(self, chunk: int, row: int) -> np.ndarray:
         start, stop = self._offsets[chunk][row : row + 2]
         return self._values[chunk][start:stop]
+
+
+class Vectors(Lists):
+    """A column of lists that all have the same length."""
+
+    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:  # type: ignore[override]
+        return np.array(super().__getitem__(rows))
 
 
 def pieces(size: int, step: int = CHUNK) -> Iterator[np.ndarray]:

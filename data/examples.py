@@ -2,20 +2,22 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, Features, Value, concatenate_datasets
+from datasets import Dataset, Features, concatenate_datasets
 
+from data.classification import Classification
+from data.columns import array
+from data.task import Task
 from potstill import fingerprint
 from potstill.errors import UserError
 
 log = logging.getLogger(__name__)
 
-IGNORED = -100
 LARGEST_HASH = 2**63
 TEXTS = ("text", "text_pair")
 
@@ -26,10 +28,10 @@ class Examples:
 
     Args:
         train: the labelled training rows.
-        unlabelled: the transfer set: rows whose `label` is -100; may have no rows.
+        unlabelled: the transfer set: rows whose `label` stands for none; may have no rows.
         validation: rows that choose the checkpoint.
         test: rows that give the scores of the report.
-        labels: the class names in order of their index.
+        labels: names of the numbers that a model gives for a row: of the classes, in order.
         notes: what was decided on the way, a line each.
     """
 
@@ -74,13 +76,16 @@ class Split:
             )
 
 
-def prepare(splits: dict[str, Dataset], split: Split, labels: Sequence[str] | None = None) -> Examples:
+def prepare(
+    splits: dict[str, Dataset], split: Split, labels: Sequence[str] | None = None, task: Task | None = None
+) -> Examples:
     """Check and part the rows of a source.
 
     Args:
         splits: what a source gave: `train`, and perhaps `validation`, `test`, `unlabelled`.
         split: how to part the training rows.
         labels: the class names in order; found in the training rows where not given.
+        task: what is done with them; classification where not given.
 
     Raises:
         UserError: a split without rows, an unknown label, fewer than two classes.
@@ -96,10 +101,12 @@ def prepare(splits: dict[str, Dataset], split: Split, labels: Sequence[str] | No
     for name in ("train", "validation", "test"):
         if not len(splits[name]):
             raise UserError(f"data: no rows are left in the {name} split")
-    names = _label_names(splits["train"], labels)
-    encoded = {name: _encode(name, rows, names) for name, rows in splits.items()}
+    task = task or Classification()
+    names = task.names(map(str, splits["train"].unique("label")), labels)
+    encoded = {name: _encode(name, rows, replace(task, labels=names)) for name, rows in splits.items()}
     examples = Examples(**encoded, labels=names, notes=tuple(notes))
-    _warn_of_unseen_classes(examples)
+    if isinstance(task, Classification):
+        _warn_of_unseen_classes(examples)
     _warn_of_recurring_tests(examples)
     return examples
 
@@ -193,47 +200,33 @@ def rows_without_label(rows: Dataset) -> np.ndarray:
     return pc.is_null(_column(rows, "label")).to_numpy(zero_copy_only=False)
 
 
-def _label_names(train: Dataset, labels: Sequence[str] | None) -> tuple[str, ...]:
-    found = {str(label) for label in train.unique("label")}
-    if len(found if labels is None else labels) < 2:
-        raise UserError(
-            f"data.labels: two classes at least are needed, there are {', '.join(labels or found) or 'none'}"
-        )
-    if labels is not None:
-        return tuple(map(str, labels))
-    numeric = all(label.lstrip("-").isdigit() for label in found)
-    return tuple(sorted(found, key=int if numeric else str))
-
-
-def _encode(name: str, rows: Dataset, labels: tuple[str, ...]) -> Dataset:
-    """Rows with the index of their label, -100 in the transfer set; written to disk, in the order in which they are."""
-    index = {} if name == "unlabelled" else {label: number for number, label in enumerate(labels)}
+def _encode(name: str, rows: Dataset, task: Task) -> Dataset:
+    """Rows with their labels as numbers, none in the transfer set; written to disk, in the order in which they are."""
     kept = {column: rows.features[column] for column in (*_texts(rows), "where", "id", "loose_id")}
 
-    def encode(batch: Mapping[str, list[Any]]) -> dict[str, list[int]]:
-        return {"label": [index.get(str(label), IGNORED) for label in batch["label"]]}
+    def encode(batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        labels = batch["label"] if name != "unlabelled" else [None] * len(batch["label"])
+        return {"label": [task.encode(label) for label in labels]}
 
     encoded = rows.map(
         encode,
         batched=True,
         remove_columns=["label", "group"],
-        features=Features(kept | {"label": Value("int64")}),
-        new_fingerprint=fingerprint.of_value([rows._fingerprint, name, labels]),
+        features=Features(kept | {"label": task.feature}),
+        new_fingerprint=fingerprint.of_value([rows._fingerprint, name, task.name, task.labels]),
     )
     if name != "unlabelled":
-        _refuse_unknown(name, rows, _numbers(encoded, "label"), labels)
+        _refuse_unknown(name, rows, task.lacks(array(encoded, "label")), task)
     return encoded
 
 
-def _refuse_unknown(name: str, rows: Dataset, encoded: np.ndarray, labels: tuple[str, ...]) -> None:
-    (unknown,) = np.nonzero(encoded == IGNORED)
+def _refuse_unknown(name: str, rows: Dataset, lacking: np.ndarray, task: Task) -> None:
+    (unknown,) = np.nonzero(lacking)
     if len(unknown):
         row = rows[int(unknown[0])]
-        what = "no label" if row["label"] is None else f"unknown label {row['label']!r}"
-        raise UserError(
-            f"{row['where']}: {what} in the {name} split ({len(unknown)} such rows); "
-            f"known are {', '.join(labels)}; name all classes with data.labels"
-        )
+        what, advice = ("no label", "") if row["label"] is None else task.complaint(row["label"])
+        advice = advice and f"; {advice}"
+        raise UserError(f"{row['where']}: {what} in the {name} split ({len(unknown)} such rows){advice}")
 
 
 def _warn_of_unseen_classes(examples: Examples) -> None:
@@ -253,4 +246,4 @@ def _warn_of_recurring_tests(examples: Examples) -> None:
 
 
 def _content(rows: Dataset) -> str:
-    return fingerprint.of_arrays(_numbers(rows, name) for name in ("id", "label"))
+    return fingerprint.of_arrays(array(rows, name) for name in ("id", "label"))

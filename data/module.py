@@ -30,6 +30,7 @@ class Batches(pl.LightningDataModule):
         eval_batch_size: rows of any other batch.
         workers: processes that prepare batches; 0 prepares them in this one.
         seed: of the order of the training rows.
+        words: tell to which word each token belongs.
     """
 
     def __init__(
@@ -42,18 +43,21 @@ class Batches(pl.LightningDataModule):
         eval_batch_size: int,
         workers: int = 0,
         seed: int = 0,
+        words: bool = False,
     ):
         super().__init__()
         self.tokenizers = {fingerprint.of_tokenizer(tokenizer): tokenizer for tokenizer in tokenizers}
         self.max_length, self.batch_size, self.eval_batch_size = max_length, batch_size, eval_batch_size
-        self.workers, self.seed = workers, seed
+        self.workers, self.seed, self.words = workers, seed, words
         self.train = self.encode(train)
         self.validation = self.encode(validation)
         self._progress = {"epoch": 0, "batch": 0}
 
     def encode(self, rows: Dataset) -> EncodedExamples:
         """The rows as every tokenizer cuts them."""
-        tables = {key: tokenize(rows, tokenizer, self.max_length) for key, tokenizer in self.tokenizers.items()}
+        tables = {
+            key: tokenize(rows, tokenizer, self.max_length, self.words) for key, tokenizer in self.tokenizers.items()
+        }
         padding = {key: int(tokenizer.pad_token_id or 0) for key, tokenizer in self.tokenizers.items()}
         return EncodedExamples(tables, padding)
 

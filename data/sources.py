@@ -9,6 +9,7 @@ Every source gives the same columns, whatever its own are called:
 - `where`: file and line, so that bad data can be named.
 """
 
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -84,11 +85,12 @@ class Columns:
         value = row[column]
         if value is None:
             return None
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
         try:
-            str(value).encode()
+            text.encode()
         except UnicodeEncodeError:
             raise UserError(f"{where}: column {column!r} holds half of a surrogate pair") from None
-        return str(value)
+        return text
 
 
 class Source(ABC):
@@ -171,15 +173,23 @@ class Hub(Source):
             reason = str(error).splitlines()[0]
             raise UserError(f"data set {self.path}, split {name}: {reason}; local files go in by data=files") from error
         label = columns.label or ""
-        names = getattr(rows.features.get(label), "names", None)
+        feature = rows.features.get(label)
+        names = getattr(getattr(feature, "feature", feature), "names", None)
 
         def pick(row: Mapping[str, Any], number: int) -> dict[str, str | int | None]:
             where = f"{self.path}/{name}: row {number + 1}"
             if names and row[label] is not None:
-                row = {**row, label: names[row[label]] if row[label] >= 0 else None}
+                row = {**row, label: _named(row[label], names)}
             return columns.pick(where, row, labelled=split != "unlabelled")
 
         return rows.map(pick, with_indices=True, remove_columns=rows.column_names, features=columns.features)
+
+
+def _named(label: int | list[int], names: Sequence[str]) -> str | list[str] | None:
+    """The name of a class, or those of several; None for a number below zero, which stands for no label."""
+    if isinstance(label, list):
+        return [names[number] for number in label]
+    return names[label] if label >= 0 else None
 
 
 def id_of(texts: Iterable[str]) -> int:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
+from data.words import WORDS, word_numbers
 from potstill import fingerprint
 
 log = logging.getLogger(__name__)
@@ -26,11 +27,11 @@ def sample_lengths(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length
     return np.array([len(ids) for ids in encoded["input_ids"]])
 
 
-def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Dataset:
+def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int, words: bool = False) -> Dataset:
     """The token ids of each row, not padded, cut at `max_length`; no mask, since every position is real.
 
     Columns are `id` and `label`, what the tokenizer's model reads (`input_ids`, perhaps `token_type_ids`), and
-    `length`.
+    `length`; with `words` also that, the word to which each token belongs.
     """
     pair = "text_pair" in rows.column_names
     names = [name for name in tokenizer.model_input_names if name != "attention_mask"]
@@ -38,12 +39,16 @@ def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int)
     def encode(batch: Mapping[str, list[str]]) -> dict[str, list[Any]]:
         texts = (batch["text"], batch["text_pair"]) if pair else (batch["text"],)
         encoded = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)
-        return {name: encoded[name] for name in names} | {
+        columns = {name: encoded[name] for name in names} | {
             "length": [len(ids) for ids in encoded["input_ids"]],
             "cut": [bool(encoding.overflowing) for encoding in encoded.encodings],
         }
+        if words:
+            both = zip(zip(*texts, strict=True), encoded.encodings, strict=True)
+            columns[WORDS] = [word_numbers(some, encoding, max_length) for some, encoding in both]
+        return columns
 
-    key = [rows._fingerprint, fingerprint.of_tokenizer(tokenizer), max_length, names, KEPT]
+    key = [rows._fingerprint, fingerprint.of_tokenizer(tokenizer), max_length, names, KEPT, *([WORDS] if words else [])]
     others = [name for name in rows.column_names if name not in KEPT]
     table = rows.map(encode, batched=True, remove_columns=others, new_fingerprint=fingerprint.of_value(key))
     if cut := pc.sum(table.data.column("cut")).as_py():

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.classification import Classification
 from data.examples import Examples
 from data.module import Batches
+from data.task import Task
 from deploy.measure import latencies, predict, size
 from models.network import Network
 
@@ -22,12 +22,12 @@ REPEATS = {1: 100, 32: 15}
 def evaluate(
     networks: Mapping[str, Network],
     examples: Examples,
-    task: Classification,
+    task: Task,
     max_length: int,
     batch_size: int,
     device: torch.device,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
-    """Figures of each network by role, and its class probabilities `[N, C]` for the test rows.
+    """Figures of each network by role, and its predictions for the test rows.
 
     All networks read the same texts. Scores are computed on the device, latencies on the CPU.
     """
@@ -35,19 +35,19 @@ def evaluate(
     batches = Batches(examples.test, examples.validation, tokenizers, max_length, batch_size, batch_size)
     test = batches.encode(examples.test)
     figures: dict[str, dict[str, Any]] = {}
-    probabilities = {}
+    predictions = {}
     for role, network in networks.items():
         network.record(frozenset())
         logits, labels = predict(network.to(device), batches.evaluation(test))
         network.cpu()
-        metrics = task.metrics()
-        figures[role] = {"score": metrics(logits, labels)[task.metric].item(), **size(network), "latency_ms": {}}
-        probabilities[role] = logits.softmax(-1)
+        predictions[role] = task.predictions(logits)
+        score = task.metrics()(predictions[role], labels)[task.metric].nan_to_num().item()
+        figures[role] = {"score": score, **size(network), "latency_ms": {}}
     for count in BATCH_SIZES:
         typical = test.__getitems__(typical_rows(test.lengths(np.arange(len(test))), count))
         for role, milliseconds in latencies(networks, typical["encodings"], REPEATS[count]).items():
             figures[role]["latency_ms"][str(count)] = milliseconds
-    return figures, probabilities
+    return figures, predictions
 
 
 def typical_rows(lengths: np.ndarray, count: int) -> list[int]:
@@ -72,12 +72,11 @@ def comparison(figures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def write_predictions(path: Path, examples: Examples, probabilities: Tensor) -> None:
-    """One line a test row: its id, its label, the predicted label, and each class's probability."""
-    labels = examples.labels
+def write_predictions(path: Path, examples: Examples, task: Task, predictions: Tensor) -> None:
+    """One line a test row: its id, its label, the prediction, and where there are several classes a number for each."""
+    names = task.labels if predictions.dim() > 1 else []
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "label", "prediction", *labels])
-        for row, values in zip(examples.test, probabilities, strict=True):
-            best = labels[int(torch.argmax(values))]
-            writer.writerow([row["id"], labels[row["label"]], best, *(f"{value:.7f}" for value in values.tolist())])
+        writer.writerow(["id", "label", "prediction", *names])
+        for row, prediction in zip(examples.test, predictions, strict=True):
+            writer.writerow([row["id"], *task.line(row["label"], prediction)])

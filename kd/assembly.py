@@ -200,11 +200,18 @@ class Assembly:
         )
 
     def _batches(self, rows: Dataset, networks: list[Network], seed: int, batch_size: int) -> Batches:
-        data = self.config.data
-        tokenizers = [network.tokenizer for network in networks]
-        validation = self.plan.examples.validation
+        data, validation = self.config.data, self.plan.examples.validation
+        words = len({network.spec.segmentation for network in networks}) > 1
         return Batches(
-            rows, validation, tokenizers, data.max_length, batch_size, data.eval_batch_size, data.workers, seed
+            rows,
+            validation,
+            [network.tokenizer for network in networks],
+            data.max_length,
+            batch_size,
+            data.eval_batch_size,
+            data.workers,
+            seed,
+            words,
         )
 
     @property

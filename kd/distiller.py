@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
-from data.classification import Classification
+from data.task import Task
 from kd.moment import Moment
 from kd.objective import Objective
 from kd.schemes.base import Pair, Scheme, Step
@@ -70,7 +70,7 @@ class Distiller(pl.LightningModule):
         scheme: Scheme,
         pairs: list[Pair],
         objective: Objective,
-        task: Classification,
+        task: Task,
         optimisation: Optimisation,
         fields: Mapping[str, Fields],
         seed: int,
@@ -157,7 +157,7 @@ class Distiller(pl.LightningModule):
         predictions = self.scheme.predictions(outputs)
         self._scored = list(predictions)
         for name, logits in predictions.items():
-            self.metrics[name].update(logits.float(), batch["labels"])  # type: ignore[operator]
+            self.metrics[name].update(self.task.predictions(logits.float()), batch["labels"])  # type: ignore[operator]
 
     def on_validation_epoch_end(self) -> None:
         for name in self._scored:
@@ -168,7 +168,7 @@ class Distiller(pl.LightningModule):
             for metric, score in scores.items():
                 self.log(
                     f"{self.prefix}val/{place}{metric}",
-                    score.float(),
+                    score.float().nan_to_num(),  # no correlation where all predictions are the same
                     prog_bar=not place and metric == self.task.metric,
                 )
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from data.classification import Classification
 from data.examples import Examples, prepare
 from data.sources import Columns
+from data.task import Task
 from data.tokenization import TrainingTexts, sample_lengths
 from kd.checks import check_lengths, check_start, check_values
 from kd.objective import Terms, fitting_terms, required_fields
@@ -46,7 +47,7 @@ class Plan:
     """
 
     examples: Examples
-    task: Classification
+    task: Task
     teachers: Mapping[str, Candidate]
     drafts: Mapping[str, Draft]
     scheme: Scheme
@@ -125,9 +126,10 @@ class Plan:
     def _terms_of(self, pair: Pair) -> str:
         if pair.teacher_spec is None:
             return "label loss"
-        described = {
-            name: term.describe(pair.learner_spec, pair.teacher_spec) for name, term in self.terms[str(pair)].items()
-        }
+        described = {}
+        for name, term in self.terms[str(pair)].items():
+            said = term.describe(pair.learner_spec, pair.teacher_spec), term.moves()
+            described[name] = ", ".join(filter(None, said))
         return "; ".join(f"{name} ({text})" if text else name for name, text in described.items()) or "nothing"
 
 
@@ -138,17 +140,22 @@ def make_plan(config: DictConfig) -> Plan:
         UserError: the config asks for something that cannot be.
     """
     check_values(config)
-    examples = read_examples(config)
-    task = Classification(examples.labels, config.data.metric)
-    own = draft_teacher(instantiate(config.teacher, _convert_="all"), examples.labels, "teacher")
+    kind: Task = instantiate(config.data.task)
+    examples = read_examples(config, kind)
+    task = replace(kind, labels=examples.labels, metric=config.data.metric)
+    own = draft_teacher(instantiate(config.teacher, _convert_="all"), task, "teacher")
     scheme = make_scheme(config, own)
-    teachers = draft_teachers(scheme, own, examples.labels)
-    drafts = draft_learners(config, scheme, examples, own.draft if own else None)
+    if scheme.needs_classes and task.problem != Classification.problem:
+        raise UserError(f"scheme: it is about the classes of labels, which {task.name} has not")
+    teachers = draft_teachers(scheme, own, task)
+    drafts = draft_learners(config, scheme, examples, own.draft if own else None, task.problem)
     specs = {name: draft.spec for name, draft in drafts.items()}
     specs |= {name: teacher.draft.spec for name, teacher in teachers.items()}
     pairs = scheme.pairs(specs | {name: specs[of] for name, of in scheme.copies().items()})
     if not config.kd.label_weight and not any(name in teachers for pair in pairs for name in pair.teachers):
         raise UserError("kd.label_weight=0: without labels and without a teacher that has seen some, nobody learns")
+    if not config.kd.label_weight and (alone := [pair.learner for pair in pairs if pair.teacher is None]):
+        raise UserError(f"kd.label_weight=0: without labels {alone[0]} learns nothing")
     check_lengths(config.data.max_length, [*drafts.values(), *(teacher.draft for teacher in teachers.values())])
     terms, notes = terms_of(pairs, config)
     if config.start_from:
@@ -174,11 +181,11 @@ def make_plan(config: DictConfig) -> Plan:
     )
 
 
-def read_examples(config: DictConfig) -> Examples:
-    """The data of the config."""
+def read_examples(config: DictConfig, task: Task) -> Examples:
+    """The data of the config, for a task."""
     columns = Columns(config.data.text, config.data.label, config.data.group)
     splits = instantiate(config.data.source, _convert_="all").read(columns, Path(config.cache_dir))
-    return prepare(splits, instantiate(config.data.split), config.data.labels)
+    return prepare(splits, instantiate(config.data.split), config.data.labels, task)
 
 
 def make_scheme(config: DictConfig, teacher: Candidate | None) -> Scheme:
@@ -221,23 +228,25 @@ def ranks_of(config: DictConfig) -> int:
     return devices * config.trainer.get("num_nodes", 1) if isinstance(devices, int) and devices > 0 else 1
 
 
-def draft_teachers(scheme: Scheme, own: Candidate | None, labels: tuple[str, ...]) -> dict[str, Candidate]:
+def draft_teachers(scheme: Scheme, own: Candidate | None, task: Task) -> dict[str, Candidate]:
     """The run's own teacher and those of the scheme."""
     teachers = {TEACHER: own} if own else {}
     for number, (name, settings) in enumerate(scheme.teachers().items(), start=1):
         if settings is None:
             assert own is not None
             teachers[name] = reseeded(own, number)
-        elif teacher := draft_teacher(settings, labels, name):
+        elif teacher := draft_teacher(settings, task, name):
             teachers[name] = teacher
         else:
             raise UserError(f"{name}: none is no teacher; leave it out")
     return teachers
 
 
-def draft_learners(config: DictConfig, scheme: Scheme, examples: Examples, teacher: Draft | None) -> dict[str, Draft]:
+def draft_learners(
+    config: DictConfig, scheme: Scheme, examples: Examples, teacher: Draft | None, problem: str
+) -> dict[str, Draft]:
     """Everything that trains, without weights."""
     student: Blueprint = instantiate(config.student, _convert_="all")
     blueprints = {STUDENT: student} | {name: peer or student for name, peer in scheme.peers().items()}
     corpus = TrainingTexts(examples.transfer, config.data.max_length)
-    return {name: blueprint.draft(examples.labels, teacher, corpus) for name, blueprint in blueprints.items()}
+    return {name: blueprint.draft(examples.labels, teacher, corpus, problem) for name, blueprint in blueprints.items()}

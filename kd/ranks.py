@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,48 @@ def locked(path: Path, otherwise: str) -> Iterator[None]:
         lock.release()
 
 
+def joined(mine: Tensor) -> Tensor:
+    """The rows of all processes, in the order of the ranks; gradients go back to the process they came from.
+
+    Args:
+        mine: `[B, ...]`, B perhaps another in each process.
+    """
+    if not several():
+        return mine
+    counts = torch.empty(torch.distributed.get_world_size(), dtype=torch.long, device=mine.device)
+    torch.distributed.all_gather_into_tensor(counts, counts.new_tensor([len(mine)]))
+    most = int(counts.max())
+    filled = torch.cat([mine, mine.new_zeros(most - len(mine), *mine.shape[1:])])
+    parts = all_gather(filled) if mine.requires_grad else _parts(filled)
+    return torch.cat([part[:count] for part, count in zip(parts, counts.tolist(), strict=True)])
+
+
+def _parts(mine: Tensor) -> list[Tensor]:
+    parts = [torch.empty_like(mine) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, mine.contiguous())
+    return parts
+
+
+def mean(mine: Tensor) -> Tensor:
+    """The mean of a tensor over all processes, without gradient."""
+    if several():
+        torch.distributed.all_reduce(mine)
+        mine = mine / torch.distributed.get_world_size()
+    return mine
+
+
+def several() -> bool:
+    """Whether more processes than this one train together."""
+    return (
+        torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+        and torch.distributed.get_world_size() > 1
+    )
+
+
 def gathered(mine: list[Any]) -> list[Any]:
     """The items of all processes, in the order of the ranks."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not several():
         return mine
     parts: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(parts, mine)
@@ -53,7 +94,7 @@ def gathered(mine: list[Any]) -> list[Any]:
 
 def from_first(value: Any) -> Any:
     """What the first process says."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not several():
         return value
     said = [value]
     torch.distributed.broadcast_object_list(said, src=0)
@@ -62,5 +103,5 @@ def from_first(value: Any) -> Any:
 
 def wait_for_all() -> None:
     """Go on when all processes have come here; at once where there is but one."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if several():
         torch.distributed.barrier()

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import PretrainedConfig
 
+from data.task import Task
 from kd import ranks
 from kd.distiller import Optimisation
 from kd.once import About, made_once
@@ -75,7 +76,7 @@ class Candidate:
         return "used as it is" if self.tuned else "fine-tuned on the labelled rows, or found so"
 
 
-def draft_teacher(settings: Mapping[str, Any], labels: tuple[str, ...], name: str) -> Candidate | None:
+def draft_teacher(settings: Mapping[str, Any], task: Task, name: str) -> Candidate | None:
     """The teacher that the instantiated settings describe, without weights.
 
     Raises:
@@ -84,11 +85,11 @@ def draft_teacher(settings: Mapping[str, Any], labels: tuple[str, ...], name: st
     blueprint: Blueprint | None = settings["model"]
     if blueprint is None:
         return None
-    draft = blueprint.draft(labels)
+    draft = blueprint.draft(task.labels, problem=task.problem)
     original = blueprint.config(draft.tokenizer, None)
     tuned = has_trained_head(original)
     if tuned:
-        check_labels(original, labels, name)
+        check_labels(original, tuple(task.labels), name)
     elif not settings["train"]:
         raise UserError(f"{name}: train=false, but {draft.origin} have no trained classifier; say train=true there")
     return Candidate(draft, tuned, settings["fine_tuning"])

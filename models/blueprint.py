@@ -52,6 +52,7 @@ class NoTexts:
 
 
 NO_TEXTS = NoTexts()
+ONE_CLASS = "single_label_classification"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Draft:
             classes=int(self.config.num_labels or 0),
             tokenizer=fingerprint.of_tokenizer(self.tokenizer),
             segmentation=self.segmentation,
+            problem=self.config.problem_type or ONE_CLASS,
             provides=frozenset({"logits"}) | STATES | (ATTENTION if can_record(model) else frozenset()),
         )
 
@@ -113,18 +115,27 @@ class Blueprint(ABC):
 
     learning_rate: float
 
-    def draft(self, labels: Sequence[str], teacher: Draft | None = None, corpus: Corpus = NO_TEXTS) -> Draft:
+    def draft(
+        self,
+        labels: Sequence[str],
+        teacher: Draft | None = None,
+        corpus: Corpus = NO_TEXTS,
+        problem: str = ONE_CLASS,
+    ) -> Draft:
         """The network without weights.
 
         Args:
-            labels: class names in order.
+            labels: names of the numbers it gives for a row: of the classes, in order.
             teacher: what the network may take its tokenizer, sizes and first weights from.
             corpus: the training texts, for a vocabulary.
+            problem: transformers' `problem_type`.
         """
         tokenizer = self.tokenizer(teacher, corpus)
         config = self.config(tokenizer, teacher)
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
+        if problem != ONE_CLASS:  # which transformers takes for granted
+            config.problem_type = problem
         return Draft(self, tokenizer, config, segmentation(tokenizer, teacher, corpus), teacher)
 
     @abstractmethod

@@ -116,6 +116,8 @@ class Spec:
         tokenizer: fingerprint of its tokenizer.
         segmentation: fingerprint of the tokenizer that cuts the training texts at the same places.
         provides: those fields of `ModelOutput` that it can fill.
+        problem: what the logits are about, as transformers' `problem_type` names it: one class of C, any of C labels
+            (`multi_label_classification`), or a number (`regression`).
     """
 
     kind: str
@@ -126,6 +128,7 @@ class Spec:
     tokenizer: str
     segmentation: str
     provides: frozenset[str]
+    problem: str = "single_label_classification"
 
     @property
     def layers(self) -> int:

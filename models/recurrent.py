@@ -173,5 +173,5 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
         output = self.encoder(input_ids, attention_mask, output_hidden_states=output_hidden_states)
         mask = padding_mask(attention_mask)
         logits = self.classifier(strongest(output.last_hidden_state, mask))
-        loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
+        loss = None if labels is None else self.loss_function(labels, logits, self.config)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=output.hidden_states)

@@ -18,7 +18,7 @@ from potstill.errors import UserError
 STUDENTS = ("bert_small", "bilstm", "cnn_lstm")
 KNOWLEDGE = ("none", "response", "feature", "relation", "[response,feature,relation]")
 MAIN = ("offline", "mutual", "self")
-LOGITS_ALONE = ("collaborative", "native_ensemble", "progressive", "teacher_free")
+LOGITS_ALONE = ("collaborative", "label_smoothing", "native_ensemble", "progressive", "teacher_free")
 OTHERS = (*LOGITS_ALONE, "codistillation", "ensemble", "joint", "mean_teacher", "snapshot")
 APART = ("codistillation_apart",)  # two runs: tests/kd/test_processes.py
 STAGED = ("annealing", "assistant", "born_again", "self_training")  # whole runs: tests/kd/test_stages.py
@@ -73,7 +73,7 @@ def test_there_are_as_many_cells_as_choices() -> None:
     conf = Path(__file__).parent.parent / "conf"
     assert {path.stem for path in (conf / "student").glob("*.yaml")} == set(STUDENTS)
     assert {path.stem for path in (conf / "scheme").glob("*.yaml")} == {*MAIN, *OTHERS, *APART, *STAGED}
-    assert len(CELLS) == 45 + 54
+    assert len(CELLS) == 45 + 60
 
 
 @pytest.mark.parametrize(("student", "knowledge", "scheme"), CELLS)

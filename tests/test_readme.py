@@ -35,6 +35,8 @@ def test_a_command_plans(command, monkeypatch, tmp_path, folder, fine_tuned, cap
 
 
 def test_every_choice_is_in_the_table():
+    catalogue = (ROOT / "docs" / "knowledge.md").read_text()
     for path in (ROOT / "conf").glob("*/*.yaml"):
         if path.parent.name != "trainer" and path.stem not in ("text", "base"):
-            assert f"`{path.stem}`" in TEXT, path
+            listed = f"| {path.stem} |" in catalogue if path.parent.name == "kd" else False
+            assert listed or f"`{path.stem}`" in TEXT, path

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kd.moment import Moment
+from kd.schedule import Constant, Schedule, schedule_of
 from models.output import LOGITS, Fields, ModelOutput, Spec
 from potstill.errors import UserError
 
@@ -19,15 +20,20 @@ class Knowledge(nn.Module, ABC):
     both say of a batch. It reads nothing but what it `requires`, and works in float32.
 
     Args:
-        weight: of the term in the loss, not negative.
+        weight: of the term in the loss, not negative: a number, or a `kd.schedule.Schedule`.
         optional: leave the term out where it does not fit, instead of refusing the run.
     """
 
-    def __init__(self, weight: float = 1.0, optional: bool = False):
+    def __init__(self, weight: float | Schedule = 1.0, optional: bool = False):
         super().__init__()
-        if not isinstance(weight, int | float) or weight < 0:
-            raise UserError(f"kd.terms: weight {weight!r} is not a number from 0 on")
-        self.weight, self.optional = weight, optional
+        self.schedules: dict[str, Schedule] = {}
+        self.weight = self.follow("weight", weight)
+        self.optional = optional
+
+    def follow(self, name: str, value: float | Schedule, zero: bool = True) -> float:
+        """Let the attribute `name` be this number, or follow this schedule; gives what it is at first."""
+        self.schedules[name] = schedule_of(value, name, zero)
+        return self.schedules[name](Moment())
 
     def requires(self, learner: Spec, teacher: Spec) -> tuple[Fields, Fields]:
         """The tensors that it reads of learner and teacher; of both the logits, unless a term says otherwise."""
@@ -48,22 +54,19 @@ class Knowledge(nn.Module, ABC):
         """Make what depends on the two models' sizes."""
 
     def at(self, moment: Moment) -> None:
-        """Follow a schedule, where the term has one."""
+        """Follow the schedules."""
+        for name, schedule in self.schedules.items():
+            setattr(self, name, schedule(moment))
 
     def describe(self, learner: Spec, teacher: Spec) -> str:
         """What is compared with what, for the plan."""
         return ""
 
+    def moves(self) -> str:
+        """What changes while the run goes on, for the plan."""
+        moving = {name: schedule for name, schedule in self.schedules.items() if not isinstance(schedule, Constant)}
+        return ", ".join(f"{name} {schedule}" for name, schedule in moving.items())
+
     @abstractmethod
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
         """The loss, a scalar; the teacher's tensors come detached unless its scheme says otherwise."""
-
-
-def other_tokenizer(learner: Spec, teacher: Spec) -> str | None:
-    """Why token by token comparison cannot work between the two; None where it can."""
-    if learner.tokenizer == teacher.tokenizer or learner.segmentation == teacher.segmentation:
-        return None
-    return (
-        "tokens are compared one by one, but learner and teacher have different tokenizers, which cut the training "
-        "texts at different places; say student.vocabulary=teacher"
-    )

@@ -1,94 +1,189 @@
-"""Knowledge in how the examples of a batch lie to one another; widths and tokenizers need not agree."""
+"""Knowledge in how vectors lie to one another; widths need not agree, nor tokenizers."""
 
-from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any, Literal
 
+import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from kd.knowledge.base import Knowledge
-from kd.knowledge.distances import pairwise
-from models.output import Field, Fields, ModelOutput, Spec
+from kd import ranks
+from kd.knowledge.alignment import Pieces, alignment
+from kd.knowledge.differences import squared
+from kd.knowledge.feature import Layers, Pairing, Reduction, States
+from kd.knowledge.pairing import Pairs, last
+from kd.knowledge.projection import Linear, Projector, widths_of
+from kd.knowledge.reduction import mean_over_texts
+from kd.knowledge.structures import SMALLEST
+from kd.schedule import Schedule
+from models.output import ModelOutput, Spec
+from potstill.errors import UserError
 
-SMALLEST = 1e-12
+Structure = Callable[[Tensor, Tensor], Tensor]
+Difference = Callable[[Tensor, Tensor], Tensor]
 
 
-class Relation(Knowledge):
-    """Compares structures among the sentence vectors of a batch, a vector being the mean of the last layer.
+class Relation(Layers):
+    """Compares a structure of the learner's vectors with that of the teacher's; summed over pairs of layers.
 
-    Subclasses say how many rows a structure needs and how two sets of vectors compare. A batch with
-    fewer rows gives zero.
+    The vectors are those of the texts of a batch (of all processes that share it), or of the tokens of a text, or of
+    all tokens of a batch; words, where two tokenizers differ.
+
+    Args:
+        structure: of vectors `[G, N, H]` and a mask `[G, N]`, see `kd.knowledge.structures`.
+        difference: of two structures, entry by entry.
+        reduction: of the differences of each group to a number.
+        pairing: depths of learner and teacher to pairs of layers.
+        read: a vector a text (`mean_states` or `cls_states`), or one a token (`hidden_states`).
+        within: whose tokens lie to one another: those of a `text`, or all of a `batch`.
+        pieces: what stands for a word: `mean`, `first` or `max` of its pieces.
+        weight, optional: see `Knowledge`.
     """
 
-    rows: ClassVar[int] = 2
-    layers: tuple[int, int]  # of learner and teacher
-
-    def requires(self, learner: Spec, teacher: Spec) -> tuple[Fields, Fields]:
-        return frozenset({Field("mean_states", learner.layers)}), frozenset({Field("mean_states", teacher.layers)})
+    def __init__(
+        self,
+        structure: Structure,
+        difference: Difference = squared,
+        reduction: Reduction = mean_over_texts,
+        pairing: Pairing = last,
+        read: States = "mean_states",
+        within: Literal["text", "batch"] = "text",
+        pieces: Pieces = "mean",
+        weight: float | Schedule = 1.0,
+        optional: bool = False,
+    ):
+        super().__init__(pairing, weight, optional)
+        if within not in ("text", "batch"):
+            raise UserError(f"kd.terms: within={within!r} is neither text nor batch")
+        self.structure, self.difference, self.reduction = structure, difference, reduction
+        self.reads, self.within, self.pieces = (read,), within, pieces
 
     def connect(self, learner: Spec, teacher: Spec) -> None:
-        self.layers = learner.layers, teacher.layers
-
-    @abstractmethod
-    def compare(self, learner: Tensor, teacher: Tensor) -> Tensor:
-        """The loss between vectors `[B, H_learner]` and `[B, H_teacher]`."""
+        super().connect(learner, teacher)
+        self.alignment = alignment(learner, teacher, self.pieces)
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
-        mine, its = self.layers
-        ours, theirs = learner.mean_states[mine], teacher.mean_states[its]
-        return self.compare(ours, theirs) if len(ours) >= self.rows else ours.sum() * 0
+        (read,) = self.reads
+        losses = []
+        for mine, its in self.pairs:
+            ours, theirs = getattr(learner, read)[mine], getattr(teacher, read)[its]
+            if read == "hidden_states":
+                losses.append(self._of_tokens(ours, theirs, learner.mask, batch))
+            else:
+                losses.append(self._of_texts(ours, theirs))
+        return torch.stack(losses).sum()
+
+    def compare(self, learner: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+        """The loss between vectors `[G, N, H_learner]` and `[G, N, H_teacher]` that `mask` `[G, N]` has."""
+        differences = self.difference(self.structure(learner, mask), self.structure(teacher, mask))
+        return self.reduction(differences, every(mask, differences.dim()))
+
+    def _of_texts(self, ours: Tensor, theirs: Tensor) -> Tensor:
+        ours, theirs = ranks.joined(ours), ranks.joined(theirs)
+        return self.compare(ours[None], theirs[None], torch.ones(1, len(ours), dtype=torch.bool, device=ours.device))
+
+    def _of_tokens(self, ours: Tensor, theirs: Tensor, mask: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        ours, theirs = self.alignment.learner(ours, batch), self.alignment.teacher(theirs, batch)
+        real = self.alignment.real(mask, batch)
+        if self.within == "batch":
+            ours, theirs, real = (tensor.flatten(0, 1)[None] for tensor in (ours, theirs, real))
+        return self.compare(ours, theirs, real)
 
 
-class DistanceRelation(Relation):
-    """Distances between examples, each side in units of its own mean distance (RKD-D).
+class FlowMatrices(Layers):
+    """How a text's vectors flow from one paired layer to the next, as mean outer products over its real tokens (FSP).
 
-    Paper: Park et al., "Relational Knowledge Distillation", 2019, arXiv 1904.05068. Huber loss over
-    all ordered pairs, equal ones counted, as in the authors' code.
+    Paper: Yim et al., "A Gift from Knowledge Distillation: Fast Optimization, Network Minimization and Transfer
+    Learning", CVPR 2017: the mean squared difference of the matrices, summed over steps. Tokenizers need not agree.
+
+    Args:
+        pairing: depths of learner and teacher to two pairs of layers or more.
+        projector: brings the learner's states to the teacher's width.
+        weight, optional: see `Knowledge`.
     """
 
-    def compare(self, learner: Tensor, teacher: Tensor) -> Tensor:
-        return F.smooth_l1_loss(relative_distances(learner), relative_distances(teacher))
+    reads = ("hidden_states",)
+
+    def __init__(
+        self,
+        pairing: Pairing,
+        projector: Projector | None = None,
+        weight: float | Schedule = 1.0,
+        optional: bool = False,
+    ):
+        super().__init__(pairing, weight, optional)
+        self.projector = projector or Linear()
+
+    def fits(self, learner: Spec, teacher: Spec) -> str | None:
+        if reason := super().fits(learner, teacher) or too_few(self.pairs_of(learner, teacher)):
+            return reason
+        return self.projector.refusal(widths_of(self.pairs_of(learner, teacher), learner, teacher))
+
+    def connect(self, learner: Spec, teacher: Spec) -> None:
+        super().connect(learner, teacher)
+        self.projections = self.projector.projections(widths_of(self.pairs, learner, teacher))
+
+    def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
+        ours = [self.projections(mine, learner.hidden_states[mine]) for mine, _ in self.pairs]
+        theirs = [teacher.hidden_states[its] for _, its in self.pairs]
+        flows = (
+            (flow(*mine, learner.mask), flow(*its, teacher.mask))
+            for mine, its in zip(pairwise(ours), pairwise(theirs), strict=True)
+        )
+        return torch.stack([squared(mine, its).mean() for mine, its in flows]).sum()
 
 
-class AngleRelation(Relation):
-    """The angle that each example sees between each two others (RKD-A).
+class StepLengths(Layers):
+    """How far each text's mean state goes from one paired layer to the next, in units of the farthest in the batch.
 
-    Paper: Park et al., "Relational Knowledge Distillation", 2019, arXiv 1904.05068. Huber loss over
-    all triples, so time and memory grow with the cube of the batch.
+    Paper: the instance relationship transformation of Liu et al., "Knowledge Distillation via Instance Relationship
+    Graph", CVPR 2019: mean squared difference, summed over steps. As in the authors' code, but that the gradient
+    reaches the farthest one, too.
+
+    Args:
+        pairing: depths of learner and teacher to two pairs of layers or more, of one width in each model.
+        weight, optional: see `Knowledge`.
     """
 
-    rows: ClassVar[int] = 3
+    reads = ("mean_states",)
 
-    def compare(self, learner: Tensor, teacher: Tensor) -> Tensor:
-        return F.smooth_l1_loss(angles(learner), angles(teacher))
+    def fits(self, learner: Spec, teacher: Spec) -> str | None:
+        if reason := super().fits(learner, teacher) or too_few(self.pairs_of(learner, teacher)):
+            return reason
+        sides = zip(*self.pairs_of(learner, teacher), strict=True)
+        for (role, spec), layers in zip((("learner", learner), ("teacher", teacher)), sides, strict=True):
+            if len(widths := {spec.widths[layer] for layer in layers}) > 1:
+                sizes = " and ".join(map(str, sorted(widths)))
+                return f"between layers of the {role} that are {sizes} wide there is no distance"
+        return None
 
-
-class SimilarityPreserving(Relation):
-    """Each example's similarities to all others, as a direction (SP).
-
-    Paper: Tung & Mori, "Similarity-Preserving Knowledge Distillation", 2019, arXiv 1907.09682:
-    `||G_s - G_t||_F^2 / B^2`, G the matrix of dot products with its rows normalised. Its weight
-    there is 3000.
-    """
-
-    def compare(self, learner: Tensor, teacher: Tensor) -> Tensor:
-        return F.mse_loss(similarities(learner), similarities(teacher))
-
-
-def relative_distances(x: Tensor) -> Tensor:
-    """Distances `[N, N]` between the rows of `[N, H]`, divided by their mean over unequal pairs."""
-    distances = pairwise(x)
-    count = len(x) * (len(x) - 1)
-    return distances / (distances.sum() / count).clamp(min=SMALLEST)
+    def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
+        ours = [learner.mean_states[mine] for mine, _ in self.pairs]
+        theirs = [teacher.mean_states[its] for _, its in self.pairs]
+        steps = zip(pairwise(ours), pairwise(theirs), strict=True)
+        return torch.stack([squared(lengths(*mine), lengths(*its)).mean() for mine, its in steps]).sum()
 
 
-def angles(x: Tensor) -> Tensor:
-    """Cosines `[N, N, N]`: entry (j, i, k) is the angle at row j between rows i and k."""
-    directions = F.normalize(x.unsqueeze(0) - x.unsqueeze(1), dim=-1, eps=SMALLEST)
-    return directions @ directions.transpose(1, 2)
+def every(mask: Tensor, dimensions: int) -> Tensor:
+    """Where all of the vectors are there that an entry is about: `[G, N]`, `[G, N, N]`, or `[G, N, N, N]`."""
+    real = mask
+    for _ in range(dimensions - 2):
+        real = real.unsqueeze(-1) & mask.reshape(len(mask), *[1] * (real.dim() - 1), -1)
+    return real
 
 
-def similarities(x: Tensor) -> Tensor:
-    """Dot products `[N, N]` of the rows of `[N, H]`, each row of the matrix normalised."""
-    return F.normalize(x @ x.T, dim=1)
+def flow(lower: Tensor, upper: Tensor, mask: Tensor) -> Tensor:
+    """Mean outer products `[B, H, H']` of states `[B, S, H]` and `[B, S, H']` over the real positions."""
+    real = lower * mask.unsqueeze(-1)
+    return real.transpose(1, 2) @ upper / mask.sum(1).clamp(min=1)[:, None, None]
+
+
+def lengths(lower: Tensor, upper: Tensor) -> Tensor:
+    """Squared distances of the rows of `[B, H]`, of all processes, divided by the greatest."""
+    squares = ranks.joined((lower - upper).square().sum(-1))
+    return squares / squares.max().clamp(min=SMALLEST)
+
+
+def too_few(pairs: Pairs) -> str | None:
+    """Why there is nothing between these pairs; None where there is."""
+    return None if len(pairs) > 1 else f"it is about what happens between pairs of layers, and there is {len(pairs)}"

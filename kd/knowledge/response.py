@@ -2,37 +2,124 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from data.task import IGNORED
+from kd.knowledge import weighting
+from kd.knowledge.alignment import Alignment, alignment
 from kd.knowledge.base import Knowledge
-from kd.knowledge.distances import mse, soft_targets
+from kd.knowledge.distances import kl, mse, soft_targets
 from kd.moment import Moment
+from kd.schedule import Schedule
 from models.output import ModelOutput, Spec
 from potstill.errors import UserError
+
+ONE_CLASS, ANY_LABEL = "single_label_classification", "multi_label_classification"
+
+Distance = Callable[..., Tensor]
+Weighting = Callable[[Tensor, Tensor], Tensor]
 
 
 class Logits(Knowledge):
     """A distance between the logits of learner and teacher, averaged over the rows.
 
+    Rows are texts, or the real tokens where every token has logits of its own; words, where the two tokenizers
+    differ, the logits of a word being the mean of its pieces'. Where a text may have any of several labels, each is
+    a row with two classes, yes and no.
+
     Args:
-        distance: of `[B, C]` logits, e.g. `kd.knowledge.distances.mse` for logit regression (Ba &
-            Caruana, 2014, arXiv 1312.6184; Tang et al., 2019, arXiv 1903.12136).
+        distance: of `[..., C]` logits to `[...]`, e.g. `kd.knowledge.distances.mse` for logit regression (Ba &
+            Caruana, 2014, arXiv 1312.6184; Tang et al., 2019, arXiv 1903.12136). Where there is a temperature, it is
+            the third argument.
+        temperature: T: a number, or a schedule; None for distances that have none.
+        standardise: subtract the mean of each row's logits and divide by their standard deviation first, on both
+            sides (Sun et al., "Logit Standardization in Knowledge Distillation", 2024, arXiv 2403.01427). Three
+            classes are needed: of two, only which is greater would be left.
+        weighting: how much each row counts, see `kd.knowledge.weighting`.
         weight, optional: see `Knowledge`.
     """
 
-    def __init__(self, distance: Callable[[Tensor, Tensor], Tensor], weight: float = 1.0, optional: bool = False):
+    least_classes: ClassVar[tuple[int, str]] = (1, "")  # and why
+
+    def __init__(
+        self,
+        distance: Distance,
+        temperature: float | Schedule | None = None,
+        standardise: bool = False,
+        weighting: Weighting = weighting.even,
+        weight: float | Schedule = 1.0,
+        optional: bool = False,
+    ):
         super().__init__(weight, optional)
-        self.distance = distance
+        self.temperature = None if temperature is None else self.follow("temperature", temperature, zero=False)
+        self.distance, self.standardise, self.weighting = distance, standardise, weighting
+        self.alignment = Alignment()
+        self.problem = ONE_CLASS
+
+    def connect(self, learner: Spec, teacher: Spec) -> None:
+        self.alignment = alignment(learner, teacher)
+        self.problem = learner.problem
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
-        if learner.classes != teacher.classes:
+        if (learner.classes, learner.problem) != (teacher.classes, teacher.problem):
             return f"the learner has {learner.classes} classes, the teacher {teacher.classes}"
+        classes = 2 if learner.problem == ANY_LABEL else learner.classes
+        for least, reason in self._needs():
+            if classes < least:
+                return f"{classes} class{'' if classes == 1 else 'es'}: {reason}"
         return super().fits(learner, teacher)
 
+    def _needs(self) -> list[tuple[int, str]]:
+        needs = [self.least_classes]
+        if self.temperature is not None:
+            needs.append((2, "one number has no probabilities; say kd=logits"))
+        if self.standardise:
+            needs.append((3, "standardised logits of two say only which is greater; leave standardise out"))
+        return needs
+
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
-        return self.distance(learner.logits, teacher.logits).mean()
+        ours, theirs, labels, real = self._rows(learner, teacher, batch)
+        weights = self.weighting(theirs, labels) * real
+        costs = self.compare(self._ready(ours), self._ready(theirs), labels, real)
+        return (costs * weights).sum() / weights.sum().clamp(min=1e-12)
+
+    def _rows(
+        self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits of both, labels, and which rows are real."""
+        ours, theirs, labels = learner.logits, teacher.logits, batch.get("labels")
+        if self.problem == ANY_LABEL and self.temperature is not None:
+            ours, theirs = (torch.stack([torch.zeros_like(logits), logits], -1) for logits in (ours, theirs))
+            real = torch.ones(ours.shape[:-1], dtype=torch.bool, device=ours.device)
+        elif ours.dim() > 2:
+            ours, theirs = self.alignment.learner(ours, batch), self.alignment.teacher(theirs, batch)
+            real = self.alignment.real(learner.mask, batch)
+        else:
+            real = torch.ones(len(ours), dtype=torch.bool, device=ours.device)
+        if labels is None or labels.shape != real.shape:  # words have none
+            labels = torch.full(real.shape, IGNORED, device=ours.device)
+        return ours, theirs, labels, real
+
+    def compare(self, learner: Tensor, teacher: Tensor, labels: Tensor, real: Tensor) -> Tensor:
+        """The distance `[...]` of logits `[..., C]`, or what stands for it.
+
+        Args:
+            learner, teacher: logits.
+            labels: `[...]`, -100 where there is none.
+            real: which rows `[...]` are.
+        """
+        return self.distance(learner, teacher, *(() if self.temperature is None else (self.temperature,)))
+
+    def describe(self, learner: Spec, teacher: Spec) -> str:
+        said = [] if self.temperature is None else [f"T = {self.temperature:g}"]
+        return ", ".join([*said, *(["standardised"] if self.standardise else [])])
+
+    def _ready(self, logits: Tensor) -> Tensor:
+        return standardised(logits) if self.standardise else logits
 
 
 class SoftTargets(Logits):
@@ -44,21 +131,12 @@ class SoftTargets(Logits):
 
     Args:
         temperature: T; 2 as in DistilBERT.
+        standardise, weighting: see `Logits`.
         weight, optional: see `Knowledge`.
     """
 
-    def __init__(self, temperature: float = 2.0, weight: float = 1.0, optional: bool = False):
-        if not temperature > 0:
-            raise UserError(f"kd.terms: temperature {temperature} is not above 0")
-        super().__init__(self.soften, weight, optional)
-        self.temperature = temperature
-
-    def soften(self, learner: Tensor, teacher: Tensor) -> Tensor:
-        """The distance at this term's temperature."""
-        return soft_targets(learner, teacher, self.temperature)
-
-    def describe(self, learner: Spec, teacher: Spec) -> str:
-        return f"T = {self.temperature:g}"
+    def __init__(self, temperature: float | Schedule = 2.0, **options: Any):
+        super().__init__(soft_targets, temperature, **options)
 
 
 class SoftenedTeacher(SoftTargets):
@@ -69,15 +147,16 @@ class SoftenedTeacher(SoftTargets):
 
     Args:
         temperature: T, of the teacher alone; the paper has 2 to 3.
+        standardise, weighting: see `Logits`.
         weight, optional: see `Knowledge`.
     """
 
-    def soften(self, learner: Tensor, teacher: Tensor) -> Tensor:
-        """The distance at this term's temperature."""
-        return soft_targets(learner, teacher / self.temperature, 1.0)
+    def compare(self, learner: Tensor, teacher: Tensor, labels: Tensor, real: Tensor) -> Tensor:
+        assert self.temperature is not None
+        return soft_targets(learner, teacher / self.temperature)
 
     def describe(self, learner: Spec, teacher: Spec) -> str:
-        return f"T = {self.temperature:g}, of the teacher alone"
+        return f"{super().describe(learner, teacher)}, of the teacher alone"
 
 
 class AnnealedLogits(Logits):
@@ -91,18 +170,107 @@ class AnnealedLogits(Logits):
         weight, optional: see `Knowledge`.
     """
 
-    def __init__(self, steps: int = 7, weight: float = 1.0, optional: bool = False):
+    def __init__(self, steps: int = 7, weight: float | Schedule = 1.0, optional: bool = False):
         if not isinstance(steps, int) or steps < 1:
             raise UserError(f"kd.terms: steps {steps!r} is not a whole number above 0")
-        super().__init__(self.scaled, weight, optional)
+        super().__init__(mse, weight=weight, optional=optional)
         self.steps, self.factor = steps, 1 / steps
 
     def at(self, moment: Moment) -> None:
+        super().at(moment)
         self.factor = math.ceil((moment.epoch + 1) * self.steps / moment.epochs) / self.steps
 
-    def scaled(self, learner: Tensor, teacher: Tensor) -> Tensor:
-        """The distance at this step."""
+    def compare(self, learner: Tensor, teacher: Tensor, labels: Tensor, real: Tensor) -> Tensor:
         return mse(learner, self.factor * teacher)
 
     def describe(self, learner: Spec, teacher: Spec) -> str:
         return f"in {self.steps} steps"
+
+
+class DecoupledTargets(SoftTargets):
+    """Soft targets in two parts: how sure of the true class (`target`), and how the others share the rest (`others`).
+
+    Paper: Zhao et al., "Decoupled Knowledge Distillation", 2022, arXiv 2203.08679. With both weights 1, the second
+    part in soft targets counts `1 - p` of the true class; here all rows alike. Rows without label take the class
+    that the teacher thinks true. In the authors' code the weight rises from 0 over the first epochs.
+
+    Args:
+        target, others: weights of the two parts; the paper has 1, and 0.5 to 8 by pair of models.
+        temperature, standardise, weighting: see `SoftTargets`.
+        weight, optional: see `Knowledge`.
+    """
+
+    least_classes: ClassVar[tuple[int, str]] = (3, "there is but one other class; say kd=response")
+
+    def __init__(self, target: float = 1.0, others: float = 8.0, temperature: float | Schedule = 4.0, **options: Any):
+        super().__init__(temperature, **options)
+        self.target, self.others = target, others
+
+    def compare(self, learner: Tensor, teacher: Tensor, labels: Tensor, real: Tensor) -> Tensor:
+        assert self.temperature is not None
+        true = labels.where(labels >= 0, teacher.argmax(-1)).unsqueeze(-1)
+        ours, theirs = learner / self.temperature, teacher / self.temperature
+        sure = kl(true_and_rest(ours, true), true_and_rest(theirs, true))
+        shared = kl(F.log_softmax(without(ours, true), -1), F.log_softmax(without(theirs, true), -1))
+        return self.temperature**2 * (self.target * sure + self.others * shared)
+
+    def describe(self, learner: Spec, teacher: Spec) -> str:
+        return f"{super().describe(learner, teacher)}, true class {self.target:g}, others {self.others:g}"
+
+
+class Correlations(SoftTargets):
+    """How each row's class probabilities go together with the teacher's, and how each class's do over the batch.
+
+    Paper: Huang et al., "Knowledge Distillation from A Stronger Teacher" (DIST), 2022, arXiv 2205.10536: one minus
+    Pearson's correlation, which does not mind a stronger teacher's sharper probabilities. As in the authors' code for
+    classification, the loss has the factor `T^2`; its weight there is 2.
+
+    Args:
+        rows, classes: weights of the two parts. Of two classes a row's correlation is 1 or -1 and teaches nothing:
+            then `rows` has to be 0.
+        temperature, standardise: see `SoftTargets`.
+        weight, optional: see `Knowledge`.
+    """
+
+    def __init__(self, rows: float = 1.0, classes: float = 1.0, temperature: float | Schedule = 1.0, **options: Any):
+        super().__init__(temperature, **options)
+        self.rows, self.classes = rows, classes
+
+    def _needs(self) -> list[tuple[int, str]]:
+        return [*super()._needs(), (3 if self.rows else 1, "a row's correlation teaches nothing; set rows to 0")]
+
+    def compare(self, learner: Tensor, teacher: Tensor, labels: Tensor, real: Tensor) -> Tensor:
+        assert self.temperature is not None
+        ours, theirs = ((logits / self.temperature).softmax(-1).flatten(0, -2) for logits in (learner, teacher))
+        count = real.flatten().unsqueeze(-1).to(ours.dtype)
+        between = 1 - pearson(ours, theirs, torch.ones_like(ours)).reshape(real.shape)
+        within = 1 - pearson(ours.T, theirs.T, count.T.expand_as(ours.T)).mean()
+        return self.temperature**2 * (self.rows * between + self.classes * within)
+
+    def describe(self, learner: Spec, teacher: Spec) -> str:
+        return f"{super().describe(learner, teacher)}, rows {self.rows:g}, classes {self.classes:g}"
+
+
+def standardised(logits: Tensor) -> Tensor:
+    """Logits `[..., C]` with mean 0 and (unbiased) standard deviation 1 in each row."""
+    return (logits - logits.mean(-1, keepdim=True)) / (logits.std(-1, keepdim=True) + 1e-7)
+
+
+def true_and_rest(logits: Tensor, true: Tensor) -> Tensor:
+    """Log-probabilities `[..., 2]` of the true class `[..., 1]` and of all others together."""
+    rest = without(logits, true).logsumexp(-1, keepdim=True)
+    return F.log_softmax(torch.cat([logits.gather(-1, true), rest], -1), -1)
+
+
+def without(logits: Tensor, true: Tensor) -> Tensor:
+    """Logits `[..., C - 1]` of all classes but the true one `[..., 1]`."""
+    others = torch.arange(logits.shape[-1] - 1, device=logits.device).expand(*logits.shape[:-1], -1)
+    return logits.gather(-1, others + (others >= true))
+
+
+def pearson(x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    """Correlation of the rows of `[N, K]`, entries weighted; 1 where both are constant, 0 where one is."""
+    total = weights.sum(-1, keepdim=True).clamp(min=1e-12)
+    x, y = ((some - (weights * some).sum(-1, keepdim=True) / total) * weights.sqrt() for some in (x, y))
+    constant = (x.abs().amax(-1) < 1e-8) & (y.abs().amax(-1) < 1e-8)
+    return F.cosine_similarity(x, y, dim=-1, eps=1e-8).masked_fill(constant, 1.0)

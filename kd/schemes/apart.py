@@ -32,6 +32,8 @@ class CodistillationApart(Scheme):
         burn_in: share of the training before the first exchange.
     """
 
+    needs_classes = True
+
     def __init__(self, folder: str, name: str, others: Sequence[str], interval: int = 50, burn_in: float = 0.1):
         super().__init__()
         if isinstance(others, str) or not others or name in others:

@@ -97,6 +97,7 @@ class Scheme(nn.Module, ABC):
         outcome: the network that is saved and reported.
         keeps_exits: whether the student's exits are of use afterwards.
         takes_unlabelled: whether rows without label teach anything.
+        needs_classes: whether it makes something of the labels that only one class a row allows.
         learning_rate: of the scheme's own weights; None: the optimizer's.
     """
 
@@ -104,6 +105,7 @@ class Scheme(nn.Module, ABC):
     outcome: ClassVar[str] = STUDENT
     keeps_exits: ClassVar[bool] = False
     takes_unlabelled: ClassVar[bool] = True
+    needs_classes: bool = False
     learning_rate: ClassVar[float | None] = None
 
     def teachers(self) -> Mapping[str, Any]:

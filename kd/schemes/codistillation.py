@@ -27,6 +27,8 @@ class Codistillation(Scheme):
         burn_in: share of the training before the first exchange.
     """
 
+    needs_classes = True
+
     def __init__(self, peers: Mapping[str, Blueprint] | None = None, interval: int = 50, burn_in: float = 0.1):
         super().__init__()
         check_exchange(interval, burn_in)

@@ -29,6 +29,7 @@ class Collaborative(Scheme):
     """
 
     takes_unlabelled: ClassVar[bool] = False
+    needs_classes = True
 
     def __init__(self, target: str = "minlogit", peers: Mapping[str, Blueprint] | None = None):
         super().__init__()

@@ -54,6 +54,7 @@ class Ensemble(Scheme):
         self._teachers = dict(teachers) if teachers else {"second": None}
         self._members = (*([TEACHER] if include_own else []), *self._teachers)
         self.average, self.weighted, self.temperature = average, weights, temperature
+        self.needs_classes = average == "probabilities" or weights == "confidence"
         if weights == "learned":
             self.preference = nn.Parameter(torch.zeros(len(self._members)))
 

@@ -32,6 +32,8 @@ class Progressive(Scheme):
         weight: of the predictions in the last epoch.
     """
 
+    needs_classes = True
+
     def __init__(self, weight: float = 0.8):
         super().__init__()
         if not 0 <= weight <= 1:

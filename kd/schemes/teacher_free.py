@@ -24,17 +24,19 @@ class TeacherFree(Scheme):
     Args:
         weight: of what the teacher says; the labels have the rest of 1.
         correct: its probability of the true class.
-        temperature: T.
+        temperature: T; None leaves its probabilities as they are: label smoothing (Szegedy et al., 2015, arXiv
+            1512.00567), all classes but the true one sharing alike.
     """
 
     takes_unlabelled: ClassVar[bool] = False
+    needs_classes = True
 
-    def __init__(self, weight: float = 0.1, correct: float = 0.99, temperature: float = 20.0):
+    def __init__(self, weight: float = 0.1, correct: float = 0.99, temperature: float | None = 20.0):
         super().__init__()
         for key, value in (("weight", weight), ("correct", correct)):
             if not 0 <= value <= 1:
                 raise UserError(f"scheme.{key}: {value} is not a number from 0 to 1")
-        if not temperature > 0:
+        if temperature is not None and not temperature > 0:
             raise UserError(f"scheme.temperature: {temperature} is not above 0")
         self.weight, self.correct, self.temperature = weight, correct, temperature
 
@@ -44,7 +46,8 @@ class TeacherFree(Scheme):
 
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
         student, labels = step.run(STUDENT), step.batch["labels"]
-        said = self.probabilities(labels, student.logits.shape[-1]) / self.temperature
+        probabilities = self.probabilities(labels, student.logits.shape[-1])
+        said = probabilities.clamp(min=1e-30).log() if self.temperature is None else probabilities / self.temperature
         for pair in pairs:
             yield Lesson(pair, student, saying(said, student), self.weight, 1 - self.weight)
 

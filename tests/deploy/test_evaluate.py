@@ -124,7 +124,7 @@ class TestPredictions:
     @pytest.fixture
     def rows(self, examples, tmp_path):
         probabilities = torch.tensor([[0.25, 0.75], [2 / 3, 1 / 3]] * 24)
-        write_predictions(tmp_path / "predictions.csv", examples, probabilities)
+        write_predictions(tmp_path / "predictions.csv", examples, Classification(LABELS), probabilities)
         with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
@@ -144,7 +144,7 @@ class TestPredictions:
 
     def test_rows_and_probabilities_must_be_equally_many(self, examples, tmp_path):
         with pytest.raises(ValueError, match="shorter"):
-            write_predictions(tmp_path / "predictions.csv", examples, torch.zeros(3, 2))
+            write_predictions(tmp_path / "predictions.csv", examples, Classification(LABELS), torch.zeros(3, 2))
 
     def test_class_names_with_commas_survive(self, tmp_path):
         rows = {"text": ["s", "t"], "label": ["yes, indeed", 'no "never"'], "group": [None] * 2, "where": ["a", "b"]}

@@ -3,10 +3,10 @@ import torch
 from torch.nn import functional as F
 
 from data.classification import Classification
-from kd.knowledge import pairing
+from kd.knowledge import pairing, structures
 from kd.knowledge.distances import mse
 from kd.knowledge.feature import AttentionScores, HiddenStates
-from kd.knowledge.relation import AngleRelation
+from kd.knowledge.relation import Relation
 from kd.knowledge.response import SoftTargets
 from kd.objective import Objective, fitting_terms, required_fields
 from kd.schemes.base import Lesson, Pair
@@ -95,13 +95,13 @@ class TestRequiredFields:
         }
 
     def test_logits_that_nobody_reads_are_not_asked_for(self, specs):
-        assert self.fields(Offline(), specs, {"angle": AngleRelation()}) == {
+        assert self.fields(Offline(), specs, {"angle": Relation(structures.angles)}) == {
             "student": {Field("mean_states", 2)},
             "teacher": {Field("mean_states", 4)},
         }
 
     def test_what_several_terms_read_adds_up(self, specs):
-        terms = {"angle": AngleRelation(), "attention": AttentionScores(pairing.last)}
+        terms = {"angle": Relation(structures.angles), "attention": AttentionScores(pairing.last)}
         assert self.fields(Offline(), specs, terms) == {
             "student": {Field("mean_states", 2), Field("attention_scores", 2)},
             "teacher": {Field("mean_states", 4), Field("attention_scores", 4)},
@@ -117,7 +117,7 @@ class TestRequiredFields:
         }
 
     def test_exits_ask_the_network_that_they_are_part_of(self, specs):
-        found = self.fields(SelfDistillation(), {"student": specs["teacher"]}, {"angle": AngleRelation()})
+        found = self.fields(SelfDistillation(), {"student": specs["teacher"]}, {"angle": Relation(structures.angles)})
         assert found == {"student": {Field("mean_states", layer) for layer in (1, 2, 3, 4)}}
 
     def test_without_teacher_or_terms_nothing_is_asked_for(self, specs):

@@ -122,15 +122,20 @@ def test_a_plan_knows_the_rows_that_the_student_is_trained_on(configure, kd, row
     ("more", "reason"),
     [
         (["kd=attention", "student=bilstm"], r"kd.terms.attention: .* gives no attention scores"),
-        (
-            ["kd=hidden_states", "student=bilstm", "student.vocabulary=words", "student.vocabulary_size=5"],
-            "different tokenizers, which cut the training texts at different places",
-        ),
         (["teacher.train=false", "teacher.path={pretrained}"], "have no trained classifier"),
         (["data.labels=[good,bad]"], r"in another order; say 'data.labels=\[bad,good\]'"),
         (["student.num_hidden_layers=9", "student=bert_small"], "the teacher has only 4"),
         (["kd=none", "kd.label_weight=0"], "kd.label_weight=0: without labels"),
         (["scheme=self", "student=bert_small", "kd.label_weight=0"], "kd.label_weight=0: without labels"),
+        (
+            [
+                *("scheme=ensemble", "scheme.weights=learned", "kd.label_weight=0"),
+                *("+teacher@scheme.teachers.second=local", "scheme.teachers.second.path={pretrained}"),
+            ],
+            "kd.label_weight=0: without labels mixture learns nothing",
+        ),
+        (["kd=random_layers", "student=bilstm"], "its pairing finds no layers to compare between 1 and 4"),
+        (["kd=decoupled"], "2 classes: there is but one other class; say kd=response"),
         (["data.max_length=65"], "65 tokens, but bert reads 64 at most"),
         (["data.text=[sentence,sentence]"], "one column or two different ones"),
         (["student=bilstm", "student.embeddings=nowhere.vec"], "nowhere.vec: no such file"),

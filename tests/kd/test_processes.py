@@ -14,10 +14,13 @@ import train
 
 pytestmark = pytest.mark.slow
 
-SCHEMES = {
-    "mutual": [],
-    "codistillation": ["scheme.burn_in=0"],
-    "ensemble": ["scheme.weights=learned", "+teacher@scheme.teachers.second=local"],
+WAYS = {
+    "mutual": ["scheme=mutual"],
+    "codistillation": ["scheme=codistillation", "scheme.burn_in=0"],
+    "ensemble": ["scheme=ensemble", "scheme.weights=learned", "+teacher@scheme.teachers.second=local"],
+    "relation": ["kd=[relation,correlation,affinity,instance_edges]"],
+    "contrast": ["kd=contrast"],
+    "graph": ["kd=representation_graph"],
 }
 
 
@@ -48,19 +51,19 @@ def one_batch(folder, overrides, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_two_processes_take_the_same_first_step_as_one(scheme, one_batch, other_fine_tuned, tmp_path):
-    more = [f"scheme={scheme}", *SCHEMES[scheme]]
-    if scheme == "ensemble":
+@pytest.mark.parametrize("name", WAYS)
+def test_two_processes_take_the_same_first_step_as_one(name, one_batch, other_fine_tuned, tmp_path):
+    more = list(WAYS[name])
+    if name == "ensemble":
         more.append(f"scheme.teachers.second.path={other_fine_tuned}")
     ways = {"one": ["data.batch_size=32"], "two": ["data.batch_size=16", "trainer.devices=2", "trainer.strategy=ddp"]}
-    for name, way in ways.items():
-        assert start(*one_batch, *more, *way, f"hydra.run.dir={tmp_path / name}").wait(timeout=120) == 0
-    one, two = (torch.load(tmp_path / name / "distill" / "best.ckpt", weights_only=False) for name in ways)
+    for place, way in ways.items():
+        assert start(*one_batch, *more, *way, f"hydra.run.dir={tmp_path / place}").wait(timeout=120) == 0
+    one, two = (torch.load(tmp_path / place / "distill" / "best.ckpt", weights_only=False) for place in ways)
     assert one["global_step"] == two["global_step"] == 1
     assert set(one["state_dict"]) == set(two["state_dict"])
-    for name, weight in one["state_dict"].items():
-        torch.testing.assert_close(two["state_dict"][name], weight, rtol=1e-4, atol=1e-6, msg=f"{name} differs")
+    for key, weight in one["state_dict"].items():
+        torch.testing.assert_close(two["state_dict"][key], weight, rtol=1e-4, atol=1e-6, msg=f"{key} differs")
 
 
 def test_two_runs_learn_from_one_another(overrides, tmp_path):

@@ -21,9 +21,8 @@ from kd.signals import LiveTeacher
 from kd.store.column import Column
 from potstill.errors import UserError
 
-TERMS = sorted(
-    path.stem for path in (Path(train.__file__).parent / "conf" / "kd").glob("*.yaml") if path.stem != "none"
-)
+TERMS = {path.stem for path in (Path(train.__file__).parent / "conf" / "kd").glob("*.yaml")} - {"none"}
+THREE_CLASSES = {"decoupled", "dist", "standardised"}
 
 
 @pytest.fixture
@@ -90,21 +89,17 @@ def test_what_changes_the_answers_asks_again(distil, more, fine_tuned, tmp_path)
     assert distil(*(part.format(other=other) for part in more))[1] == 144
 
 
-@pytest.mark.parametrize("term", TERMS)
-@pytest.mark.parametrize("student", ["bert_small", "bilstm"])
-def test_stored_and_live_losses_are_the_same(term, student, configure, tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("term", sorted(TERMS - THREE_CLASSES))
+def test_stored_and_live_losses_are_the_same(term, configure, tmp_path):
     """To the last bit but one in float32, for every step; in float16 to its precision."""
     losses = {}
     short = ["trainer.max_epochs=1", "trainer.log_every_n_steps=1", "baseline=false"]
     for store in ("store=off", "store.dtype=float32", "store.dtype=float16"):
         folder = tmp_path / store.partition("=")[2]
         paths = [f"run_dir={folder}", f"store.folder={tmp_path}/store"]
-        config = configure(f"kd={term}", f"student={student}", store, *paths, *short)
-        try:
-            plan = make_plan(config)
-        except UserError:
-            assert (term, student) == ("attention", "bilstm")
-            return
+        config = configure(f"kd={term}", store, *paths, *short)
+        plan = make_plan(config)
         loggers = [train.Guarded("csv", lambda config=config: train.instantiate(config.logger.csv))]
         assembly = Assembly(config, plan, tmp_path / f"fit-{folder.name}", loggers)
         assembly.distil(assembly.teachers()[0])

@@ -1,9 +1,25 @@
+import math
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kd.knowledge import response, weighting
 from kd.knowledge.distances import mse, soft_targets
-from kd.knowledge.response import AnnealedLogits, Logits, SoftenedTeacher, SoftTargets
+from kd.knowledge.response import (
+    AnnealedLogits,
+    Correlations,
+    DecoupledTargets,
+    Logits,
+    SoftenedTeacher,
+    SoftTargets,
+    standardised,
+)
 from kd.moment import Moment
+from kd.schedule import Linear
+from models.output import ModelOutput
 from potstill.errors import UserError
 
 
@@ -74,3 +90,138 @@ def test_full_grown_they_are_plain_logits(make_spec, make_output):
 def test_what_cannot_be(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+SEEDS = st.integers(0, 2**31)
+ONE, OTHER = torch.tensor([[1.0, 2, -1]]), torch.tensor([[0.5, -2, 3]])
+
+
+def said(logits, mask=None):
+    return ModelOutput(logits, torch.ones(len(logits), 1, dtype=torch.bool) if mask is None else mask)
+
+
+def test_a_temperature_may_follow_a_schedule(make_spec):
+    term = SoftTargets(temperature=Linear(start=4.0, end=1.0))
+    values = []
+    for update in (0, 4):
+        term.at(Moment(update, 5))
+        values.append(term(said(ONE), said(OTHER), {}).item())
+    expected = [soft_targets(ONE, OTHER, temperature).item() for temperature in (4.0, 1.0)]
+    assert values == pytest.approx(expected)
+    assert term.moves() == "temperature 4 to 1 (linear, by step)"
+
+
+def test_rows_may_weigh_differently():
+    learner, teacher = torch.randn(3, 3), torch.randn(3, 3)
+    costs, weights = soft_targets(learner, teacher, 2.0), weighting.confident(teacher, None)
+    expected = (costs * weights).sum() / weights.sum()
+    found = SoftTargets(weighting=weighting.confident)(said(learner), said(teacher), {})
+    assert found.item() == pytest.approx(expected.item())
+
+
+def test_where_no_row_counts_there_is_no_loss():
+    learner = torch.randn(2, 3, requires_grad=True)
+    wrong = {"labels": torch.tensor([1, 1])}
+    loss = SoftTargets(weighting=weighting.correct)(said(learner), said(torch.eye(3)[[0, 2]]), wrong)
+    loss.backward()
+    assert loss.item() == 0
+
+
+def test_tokens_are_rows_and_padding_is_not():
+    learner, teacher = torch.randn(2, 4, 3), torch.randn(2, 4, 3)
+    mask = torch.tensor([[True, True, False, False], [True, True, True, True]])
+    expected = soft_targets(learner[mask], teacher[mask], 2.0).mean()
+    learner[~mask] = 1e3
+    assert SoftTargets()(said(learner, mask), said(teacher, mask), {}).item() == pytest.approx(expected.item())
+
+
+def test_tokens_of_two_tokenizers_meet_in_words(make_spec):
+    term = SoftTargets()
+    term.connect(make_spec(tokenizer="a"), make_spec(tokenizer="b"))
+    batch = {"words": {"a": torch.tensor([[0, 0, 1]]), "b": torch.tensor([[0, 1]])}, "word_count": 2}
+    learner, teacher = torch.randn(1, 3, 3), torch.randn(1, 2, 3)
+    ours = torch.stack([learner[0, :2].mean(0), learner[0, 2]])
+    found = term(said(learner, torch.ones(1, 3).bool()), said(teacher, torch.ones(1, 2).bool()), batch)
+    assert found.item() == pytest.approx(soft_targets(ours, teacher[0], 2.0).mean().item())
+
+
+def test_standard_logits_by_hand():
+    torch.testing.assert_close(standardised(torch.tensor([1.0, 2, 3])), torch.tensor([-1.0, 0, 1]))
+
+
+@given(seed=SEEDS, scale=st.floats(0.1, 10), shift=st.floats(-10, 10))
+def test_standard_logits_do_not_see_scale_and_shift(seed, scale, shift):
+    logits = torch.randn(2, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    term = SoftTargets(standardise=True)
+    assert term(said(scale * logits + shift), said(logits), {}).item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "parts"), [(1.0, (0.112117, 2.988329)), (4.0, (0.0986869, 7.032666))], ids=["1", "4"]
+)
+def test_decoupled_targets_by_hand(temperature, parts):
+    found = [
+        DecoupledTargets(*weights, temperature=temperature)(said(ONE), said(OTHER), {"labels": torch.tensor([0])})
+        for weights in ((1, 0), (0, 1))
+    ]
+    assert [value.item() for value in found] == pytest.approx(parts, rel=1e-5)
+
+
+@given(seed=SEEDS)
+def test_decoupled_targets_are_soft_targets_with_the_paper_s_weight(seed):
+    learner, teacher = torch.randn(2, 1, 4, generator=torch.Generator().manual_seed(seed)).double().unbind()
+    p = teacher.softmax(-1)[0, 2].item()
+    term = DecoupledTargets(1.0, 1 - p, temperature=1.0)
+    expected = soft_targets(learner, teacher).mean().item()
+    assert term(said(learner), said(teacher), {"labels": torch.tensor([2])}).item() == pytest.approx(expected)
+
+
+def test_a_row_without_label_takes_the_teachers_class():
+    term = DecoupledTargets()
+    known, unknown = ({"labels": torch.tensor([label])} for label in (2, -100))
+    assert term(said(ONE), said(OTHER), known).equal(term(said(ONE), said(OTHER), unknown))
+
+
+def test_correlations_by_hand():
+    """Two rows that the learner has the wrong way round: rows and columns all run against the teacher's."""
+    teacher = torch.tensor([[math.log(3), 0.0], [0.0, math.log(3)]])
+    assert Correlations()(said(teacher.flip(0)), said(teacher), {}).item() == pytest.approx(4)
+    assert Correlations(rows=0)(said(teacher.flip(0)), said(teacher), {}).item() == pytest.approx(2)
+
+
+def test_correlations_are_numpys():
+    learner, teacher = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)).unbind()
+    p, q = (logits.softmax(-1).numpy() for logits in (teacher, learner))
+    rows = np.mean([1 - np.corrcoef(p[row], q[row])[0, 1] for row in range(5)])
+    classes = np.mean([1 - np.corrcoef(p[:, number], q[:, number])[0, 1] for number in range(3)])
+    found = Correlations(rows=2.0, classes=3.0)(said(learner), said(teacher), {})
+    assert found.item() == pytest.approx(2 * rows + 3 * classes, rel=1e-4)
+
+
+@given(seed=SEEDS, scale=st.floats(0.1, 10), shift=st.floats(-10, 10))
+def test_a_correlation_does_not_see_scale_and_shift(seed, scale, shift):
+    x, y = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).unbind()
+    ones = torch.ones_like(x)
+    assert torch.allclose(response.pearson(scale * x + shift, y, ones), response.pearson(x, y, ones), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("term", "classes", "reason"),
+    [
+        (DecoupledTargets(), 2, "2 classes: there is but one other class; say kd=response"),
+        (SoftTargets(standardise=True), 2, "2 classes: standardised logits of two say only which is greater"),
+        (Correlations(), 2, "2 classes: a row's correlation teaches nothing; set rows to 0"),
+        (SoftTargets(), 1, "1 class: one number has no probabilities; say kd=logits"),
+    ],
+)
+def test_too_few_classes(term, classes, reason, make_spec):
+    spec = make_spec(classes=classes)
+    assert term.fits(spec, spec).startswith(reason)
+
+
+def test_enough_classes(make_spec):
+    two, three, one = (make_spec(classes=classes) for classes in (2, 3, 1))
+    assert Correlations(rows=0).fits(two, two) is None
+    assert Logits(mse).fits(one, one) is None
+    for term in (DecoupledTargets(), Correlations(), SoftTargets(standardise=True)):
+        assert term.fits(three, three) is None

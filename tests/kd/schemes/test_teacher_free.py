@@ -30,6 +30,15 @@ def test_the_softest_teacher_knows_nothing(make_spec, step_of, parts_of):
     assert parts["kd/kl/student<-by_hand"].item() == pytest.approx(0.583733, abs=1e-5)
 
 
+def test_a_teacher_that_is_not_softened_smooths_the_labels(make_spec, step_of, parts_of):
+    """Of three classes, 0.9 for the true one is torch's smoothing by 0.15."""
+    step = step_of({"student": Z}, labels=[0])
+    smoothed = F.cross_entropy(Z, torch.tensor([0]), label_smoothing=0.15).item()
+    parts = parts_of(TeacherFree(1.0, correct=0.9, temperature=None), {"student": make_spec()}, step)
+    p = torch.tensor([0.9, 0.05, 0.05])
+    assert parts["kd/kl/student<-by_hand"].item() == pytest.approx(smoothed + (p * p.log()).sum().item(), abs=1e-6)
+
+
 def test_a_certain_teacher_among_two():
     assert TeacherFree(correct=1.0).probabilities(torch.tensor([1]), 2).tolist() == [[0, 1]]
     assert math.isclose(TeacherFree(correct=0.9).probabilities(torch.tensor([1]), 2).sum().item(), 1, rel_tol=1e-6)

@@ -1,0 +1,79 @@
+"""The task of putting any number of labels on a text or on a pair of texts."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch.nn.functional as F
+from datasets import Sequence as ListOf
+from datasets import Value
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MultilabelAccuracy, MultilabelExactMatch, MultilabelF1Score
+
+from data.classification import class_names, numbers
+from data.task import IGNORED, Task
+
+SEPARATOR = "|"
+
+
+@dataclass(frozen=True)
+class MultiLabel(Task):
+    """For each label whether a row has it: binary cross-entropy, summed over labels.
+
+    A row's labels are a list, or in csv and tsv files one text, `a|b`; a row that has none of them but is labelled
+    says so with `|`, or an empty list.
+
+    Args:
+        labels: their names in order.
+        metric: `f1` (micro average), `macro_f1`, `accuracy` (over rows and labels), or `exact_match` (all labels of
+            a row).
+    """
+
+    name: ClassVar[str] = "multi_label"
+    problem: ClassVar[str] = "multi_label_classification"
+    feature: ClassVar[Any] = ListOf(Value("int64"))
+
+    def names(self, found: Iterable[str], given: Sequence[str] | None) -> tuple[str, ...]:
+        return class_names((name for labels in found for name in split_up(labels)), given, least=1)
+
+    def encode(self, label: str | None) -> list[int]:
+        names = None if label is None else set(split_up(label))
+        if names is None or not names <= set(self.labels):
+            return [IGNORED] * len(self.labels)
+        return [int(name in names) for name in self.labels]
+
+    def lacks(self, labels: np.ndarray) -> np.ndarray:
+        return labels[:, 0] == IGNORED
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        costs = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).to(logits.dtype), reduction="none")
+        return (costs * (labels != IGNORED)).sum() / len(labels)
+
+    def metrics(self) -> MetricCollection:
+        count = len(self.labels)
+        return MetricCollection(
+            {
+                "f1": MultilabelF1Score(count, average="micro"),
+                "macro_f1": MultilabelF1Score(count, average="macro"),
+                "accuracy": MultilabelAccuracy(count, average="micro"),
+                "exact_match": MultilabelExactMatch(count),
+            }
+        )
+
+    def predictions(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
+
+    def line(self, label: list[int], prediction: Tensor) -> list[str]:
+        both = label, (prediction > 0.5).tolist()
+        said = (SEPARATOR.join(name for name, has in zip(self.labels, some, strict=True) if has) for some in both)
+        return [*said, *numbers(prediction)]
+
+
+def split_up(labels: str) -> list[str]:
+    """The single labels of a row."""
+    if labels.startswith("["):
+        return [str(label) for label in json.loads(labels)]
+    return [label.strip() for label in labels.split(SEPARATOR) if label.strip()]

@@ -1,0 +1,117 @@
+"""All knowledge that `kd=` knows, read from the configs and from the terms that they make: `python -m kd.catalogue`."""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from kd.knowledge.base import Knowledge
+from models.output import ATTENTION, LOGITS, STATES, Spec
+
+CONF = Path(__file__).parent.parent / "conf"
+COLUMNS = ("name", "type", "parts", "reads", "also for", "source")
+ARXIV = re.compile(r"\d{4}\.\d{4,5}")
+EVERYTHING = frozenset({LOGITS.name}) | STATES | ATTENTION
+TEACHER = Spec("bert", (384,) * 7, 12, 22_000_000, 3, "a", "a", EVERYTHING)
+STUDENT = replace(TEACHER, widths=(128,) * 4, heads=2)
+LSTM = replace(STUDENT, kind="bilstm", heads=None, provides=EVERYTHING - ATTENTION)
+ALSO = {  # what not every term works with
+    "LSTMs": (LSTM, TEACHER),
+    "one layer": (replace(STUDENT, widths=(128,) * 2), TEACHER),
+    "two classes": (replace(STUDENT, classes=2), replace(TEACHER, classes=2)),
+    "other tokenizers": (replace(STUDENT, tokenizer="b", segmentation="b"), TEACHER),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A term as one of the choices makes it.
+
+    Args:
+        choice: name of the file in `conf/kd`.
+        comment: its first line.
+        config: of the term.
+        term: made of it.
+    """
+
+    choice: str
+    comment: str
+    config: DictConfig
+    term: Knowledge
+
+    @property
+    def type(self) -> str:
+        """Response, feature or relation: what kind of thing is compared."""
+        module = type(self.term).__module__.rsplit(".", 1)[-1]
+        return module if module in ("response", "feature") else "relation"
+
+    @property
+    def parts(self) -> str:
+        """The class and the parts it is made of."""
+        return ", ".join([type(self.term).__name__, *_parts(OmegaConf.to_container(self.config))])
+
+    @property
+    def reads(self) -> str:
+        """Which tensors."""
+        ours, theirs = self.term.requires(STUDENT, TEACHER)
+        return ", ".join(sorted({field.name for field in ours | theirs}))
+
+    @property
+    def also_for(self) -> str:
+        """With which models it works beside two transformers of three classes and one tokenizer."""
+        return ", ".join(what for what, specs in ALSO.items() if self.term.fits(*specs) is None)
+
+    @property
+    def source(self) -> str:
+        """The papers' arXiv ids, or what the comment says in brackets."""
+        if found := ARXIV.findall(self.comment) or ARXIV.findall(type(self.term).__doc__ or ""):
+            return ", ".join(dict.fromkeys(found))
+        return match[1] if (match := re.search(r"\(([^()]*\d{4})\)", self.comment)) else ""
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """What the catalogue says of it."""
+        return self.choice, self.type, self.parts, self.reads, self.also_for, self.source
+
+
+def entries() -> Iterator[Entry]:
+    """Every choice that is one term, in the order of the names."""
+    for path in sorted((CONF / "kd").glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        if "defaults:" in text or "_target_" not in text:
+            continue
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("train", overrides=[f"kd={path.stem}"]).kd.terms
+        ((_, node),) = config.items()
+        yield Entry(path.stem, text.splitlines()[0].removeprefix("# "), node, instantiate(node, _convert_="all"))
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """The rows as Markdown, under the names of the columns."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the catalogue, or one type of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("type", nargs="?", choices=("response", "feature", "relation"), help="only these")
+    wanted = parser.parse_args(arguments).type
+    print(table([entry.row for entry in entries() if wanted in (None, entry.type)]))
+
+
+def _parts(value: Any) -> Iterator[str]:
+    """The last names of all `_target_`s below the term's own."""
+    for part in value.values():
+        if isinstance(part, dict) and "_target_" in part:
+            yield part["_target_"].rsplit(".", 1)[-1]
+
+
+if __name__ == "__main__":
+    main()
