@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
@@ -127,7 +128,8 @@ def cut(network: Network, texts: TrainingTexts) -> None:
 
 def write_rows(folder: Path, settings: Settings, cache: Path, data: Sequence[str], teacher: Path) -> None:
     """Write the chosen rows as text and as token ids."""
-    examples = read_examples(configure(cache, *data))
+    config = configure(cache, *data)
+    examples = read_examples(config, instantiate(config.data.task))
     tokenizer = AutoTokenizer.from_pretrained(teacher)
     counts = {"train": settings.rows, "validation": settings.validation_rows, "test": settings.test_rows}
     for split, count in counts.items():

@@ -1,6 +1,7 @@
 """Which examples share a batch, and how they are put into tensors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch.utils.data import Sampler
 
 from data.columns import Lists, Numbers, column, pieces
 from data.permutation import permuted
-from data.words import NONE, WORDS
+from data.task import IGNORED
+from data.words import NONE, WORD_COUNT, WORDS
 
 Batch = dict[str, Any]
 Lengths = Callable[[np.ndarray], np.ndarray]
@@ -73,9 +75,9 @@ class LengthGroupedBatches(Sampler[list[int]]):
 class EncodedExamples(TorchDataset):
     """Examples with their encodings by every tokenizer in use, fetched a batch at a time.
 
-    A batch has `id` `[B]`, `labels` of so many rows, and `encodings`: tensors `[B, S]` by tokenizer fingerprint. Where
-    the tables tell words, it has `words` as well: that of each token, `[B, S]` by tokenizer fingerprint, and their
-    `word_count`.
+    A batch has `id` `[B]`, `labels` `[B]`, `[B, C]` or `[B, words]`, and `encodings`: tensors `[B, S]` by tokenizer
+    fingerprint. Where the tables tell words, an encoding has the `words` of its tokens, and their `word_count` in the
+    longest text.
 
     Args:
         encodings: tokenizer fingerprint -> table of that tokenizer's columns, with `id`, `label` and `length`;
@@ -107,17 +109,32 @@ class EncodedExamples(TorchDataset):
         return np.max([numbers[rows] for numbers in self._lengths.values()], axis=0)
 
     def __getitems__(self, rows: Sequence[int]) -> Batch:
-        encodings = {key: self._encoding(key, rows) for key in self.tokens}
-        numbers = {"id": self.ids[rows], "labels": self.labels[rows]}
-        batch: Batch = {name: torch.from_numpy(values) for name, values in numbers.items()} | {"encodings": encodings}
-        if words := {key: encoding.pop(WORDS) for key, encoding in encodings.items() if WORDS in encoding}:
-            batch |= {WORDS: words, "word_count": 1 + max(int(numbers.max()) for numbers in words.values())}
+        encodings: dict[str, dict[str, Any]] = {key: self._encoding(key, rows) for key in self.tokens}
+        with_words = [encoding for encoding in encodings.values() if WORDS in encoding]
+        count = 1 + max((int(encoding[WORDS].max()) for encoding in with_words), default=NONE)
+        for encoding in with_words:
+            encoding[WORD_COUNT] = max(count, 1)
+        batch: Batch = {"id": torch.from_numpy(self.ids[rows]), "encodings": encodings}
+        batch["labels"] = torch.from_numpy(self._labels_of(rows, [encoding[WORDS] for encoding in with_words]))
         for name, extra in self.extras.items():
             batch[name] = extra(batch)
         return batch
 
-    def _encoding(self, key: str, rows: Sequence[int]) -> dict[str, Tensor]:
-        return pad({name: lists[rows] for name, lists in self.tokens[key].items()}, self.padding[key])
+    def _labels_of(self, rows: Sequence[int], words: Sequence[Tensor]) -> np.ndarray:
+        """Labels by row, or by row and word: those of words of which a tokenizer has no piece do not count."""
+        labels = self.labels[rows]
+        if isinstance(labels, np.ndarray):
+            return labels
+        by_word = np.full((len(labels), max(1, 1 + max(int(some.max()) for some in words))), IGNORED, dtype=np.int64)
+        for number, row in enumerate(labels):
+            seen = [some[number][some[number] != NONE].numpy() for some in words]
+            common = reduce(np.intersect1d, seen)
+            common = common[common < len(row)]
+            by_word[number, common] = row[common]
+        return by_word
+
+    def _encoding(self, key: str, rows: Sequence[int]) -> dict[str, Any]:
+        return dict(pad({name: lists[rows] for name, lists in self.tokens[key].items()}, self.padding[key]))
 
 
 def pad(columns: Mapping[str, Sequence[np.ndarray]], padding_id: int) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -30,18 +29,19 @@ class Classification(Task):
     def names(self, found: Iterable[str], given: Sequence[str] | None) -> tuple[str, ...]:
         return class_names(found, given, least=2)
 
-    def encode(self, label: str | None) -> int:
-        return IGNORED if label is None else self._numbers.get(label, IGNORED)
+    def encode(self, label: str, text: str) -> int | None:
+        return self._numbers.get(label)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {label: number for number, label in enumerate(self.labels)}
 
-    def lacks(self, labels: np.ndarray) -> np.ndarray:
-        return labels == IGNORED
-
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / len(labels)
+
+    @property
+    def usual(self) -> str:
+        return "accuracy"
 
     def metrics(self) -> MetricCollection:
         classes = len(self.labels)

@@ -10,15 +10,18 @@ from datasets import Dataset
 CHUNK = 65_536
 
 
-def array(table: Dataset, name: str) -> np.ndarray:
-    """A whole column: `[N]` numbers, or `[N, K]` where each row is a list of so many."""
-    return column(table, name)[np.arange(len(table))]
+def content(table: Dataset, name: str) -> list[np.ndarray]:
+    """All that is in a column, as arrays."""
+    found = column(table, name)[np.arange(len(table))]
+    return [found] if isinstance(found, np.ndarray) else [np.array(list(map(len, found))), *found]
 
 
-def column(table: Dataset, name: str) -> "Numbers | Vectors":
-    """A column of numbers, or of lists of one length."""
-    lists = isinstance(table.features[name], datasets.Sequence | datasets.List)
-    return Vectors(table, name) if lists else Numbers(table, name)
+def column(table: Dataset, name: str) -> "Numbers | Vectors | Lists":
+    """A column of numbers, of lists of one length, or of lists of any."""
+    feature = table.features[name]
+    if not isinstance(feature, datasets.List):
+        return Numbers(table, name)
+    return Lists(table, name) if feature.length < 0 else Vectors(table, name)
 
 
 class Numbers:
@@ -59,11 +62,16 @@ class Lists:
         return self._values[chunk][start:stop]
 
 
-class Vectors(Lists):
-    """A column of lists that all have the same length."""
+class Vectors:
+    """A column of lists of whole numbers that all have the same length; arguments as for `Numbers`."""
 
-    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:  # type: ignore[override]
-        return np.array(super().__getitem__(rows))
+    def __init__(self, table: Dataset, name: str):
+        chunks, length = _chunks(table, name), table.features[name].length
+        self._starts = _starts(chunks)
+        self._chunks = [chunk.flatten().to_numpy().reshape(-1, length) for chunk in chunks]
+
+    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        return np.array([self._chunks[chunk][row] for chunk, row in _places(self._starts, rows)])
 
 
 def pieces(size: int, step: int = CHUNK) -> Iterator[np.ndarray]:

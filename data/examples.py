@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, Features, concatenate_datasets
+from datasets import Dataset, Features, Value, concatenate_datasets
 
 from data.classification import Classification
-from data.columns import array
+from data.columns import content
 from data.task import Task
 from potstill import fingerprint
 from potstill.errors import UserError
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_HASH = 2**63
 TEXTS = ("text", "text_pair")
+LACKING = "lacking"
 
 
 @dataclass(frozen=True)
@@ -206,25 +207,30 @@ def _encode(name: str, rows: Dataset, task: Task) -> Dataset:
 
     def encode(batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         labels = batch["label"] if name != "unlabelled" else [None] * len(batch["label"])
-        return {"label": [task.encode(label) for label in labels]}
+        both = zip(labels, batch["text"], strict=True)
+        values = [None if label is None else task.encode(label, text) for label, text in both]
+        return {
+            "label": [task.missing if value is None else value for value in values],
+            LACKING: [value is None for value in values],
+        }
 
     encoded = rows.map(
         encode,
         batched=True,
         remove_columns=["label", "group"],
-        features=Features(kept | {"label": task.feature}),
+        features=Features(kept | {"label": task.feature, LACKING: Value("int8")}),
         new_fingerprint=fingerprint.of_value([rows._fingerprint, name, task.name, task.labels]),
     )
     if name != "unlabelled":
-        _refuse_unknown(name, rows, task.lacks(array(encoded, "label")), task)
-    return encoded
+        _refuse_unknown(name, rows, _numbers(encoded, LACKING), task)
+    return encoded.remove_columns([name for name in encoded.column_names if name == LACKING])  # none without rows
 
 
 def _refuse_unknown(name: str, rows: Dataset, lacking: np.ndarray, task: Task) -> None:
     (unknown,) = np.nonzero(lacking)
     if len(unknown):
         row = rows[int(unknown[0])]
-        what, advice = ("no label", "") if row["label"] is None else task.complaint(row["label"])
+        what, advice = ("no label", "") if row["label"] is None else task.complaint(row["label"], row["text"])
         advice = advice and f"; {advice}"
         raise UserError(f"{row['where']}: {what} in the {name} split ({len(unknown)} such rows){advice}")
 
@@ -246,4 +252,4 @@ def _warn_of_recurring_tests(examples: Examples) -> None:
 
 
 def _content(rows: Dataset) -> str:
-    return fingerprint.of_arrays(array(rows, name) for name in ("id", "label"))
+    return fingerprint.of_arrays(part for name in ("id", "label") for part in content(rows, name))

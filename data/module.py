@@ -30,7 +30,8 @@ class Batches(pl.LightningDataModule):
         eval_batch_size: rows of any other batch.
         workers: processes that prepare batches; 0 prepares them in this one.
         seed: of the order of the training rows.
-        words: tell to which word each token belongs.
+        words: tell to which word each token of a training row belongs.
+        tagged: words have labels of their own, so that this is told of every row.
     """
 
     def __init__(
@@ -44,20 +45,20 @@ class Batches(pl.LightningDataModule):
         workers: int = 0,
         seed: int = 0,
         words: bool = False,
+        tagged: bool = False,
     ):
         super().__init__()
         self.tokenizers = {fingerprint.of_tokenizer(tokenizer): tokenizer for tokenizer in tokenizers}
         self.max_length, self.batch_size, self.eval_batch_size = max_length, batch_size, eval_batch_size
-        self.workers, self.seed, self.words = workers, seed, words
-        self.train = self.encode(train)
+        self.workers, self.seed, self.tagged = workers, seed, tagged
+        self.train = self.encode(train, words)
         self.validation = self.encode(validation)
         self._progress = {"epoch": 0, "batch": 0}
 
-    def encode(self, rows: Dataset) -> EncodedExamples:
-        """The rows as every tokenizer cuts them."""
-        tables = {
-            key: tokenize(rows, tokenizer, self.max_length, self.words) for key, tokenizer in self.tokenizers.items()
-        }
+    def encode(self, rows: Dataset, words: bool = False) -> EncodedExamples:
+        """The rows as every tokenizer cuts them, with the words of the tokens where asked or always needed."""
+        words = words or self.tagged
+        tables = {key: tokenize(rows, tokenizer, self.max_length, words) for key, tokenizer in self.tokenizers.items()}
         padding = {key: int(tokenizer.pad_token_id or 0) for key, tokenizer in self.tokenizers.items()}
         return EncodedExamples(tables, padding)
 

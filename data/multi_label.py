@@ -1,20 +1,17 @@
 """The task of putting any number of labels on a text or on a pair of texts."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch.nn.functional as F
-from datasets import Sequence as ListOf
-from datasets import Value
+from datasets import List, Value
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MultilabelAccuracy, MultilabelExactMatch, MultilabelF1Score
 
 from data.classification import class_names, numbers
-from data.task import IGNORED, Task
+from data.task import IGNORED, Task, items
 
 SEPARATOR = "|"
 
@@ -34,23 +31,30 @@ class MultiLabel(Task):
 
     name: ClassVar[str] = "multi_label"
     problem: ClassVar[str] = "multi_label_classification"
-    feature: ClassVar[Any] = ListOf(Value("int64"))
+
+    @property
+    def missing(self) -> list[int]:
+        return [IGNORED] * len(self.labels)
+
+    @property
+    def feature(self) -> Any:
+        return List(Value("int64"), length=len(self.labels))
 
     def names(self, found: Iterable[str], given: Sequence[str] | None) -> tuple[str, ...]:
-        return class_names((name for labels in found for name in split_up(labels)), given, least=1)
+        return class_names((name for labels in found for name in split_up(labels) or ()), given, least=1)
 
-    def encode(self, label: str | None) -> list[int]:
-        names = None if label is None else set(split_up(label))
-        if names is None or not names <= set(self.labels):
-            return [IGNORED] * len(self.labels)
-        return [int(name in names) for name in self.labels]
-
-    def lacks(self, labels: np.ndarray) -> np.ndarray:
-        return labels[:, 0] == IGNORED
+    def encode(self, label: str, text: str) -> list[int] | None:
+        names = split_up(label)
+        known = names is not None and set(names) <= set(self.labels)
+        return [int(name in names) for name in self.labels] if known and names is not None else None
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         costs = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).to(logits.dtype), reduction="none")
         return (costs * (labels != IGNORED)).sum() / len(labels)
+
+    @property
+    def usual(self) -> str:
+        return "f1"
 
     def metrics(self) -> MetricCollection:
         count = len(self.labels)
@@ -72,8 +76,8 @@ class MultiLabel(Task):
         return [*said, *numbers(prediction)]
 
 
-def split_up(labels: str) -> list[str]:
-    """The single labels of a row."""
+def split_up(labels: str) -> list[str] | None:
+    """The single labels of a row; None where they are not to be understood."""
     if labels.startswith("["):
-        return [str(label) for label in json.loads(labels)]
+        return items(labels)
     return [label.strip() for label in labels.split(SEPARATOR) if label.strip()]

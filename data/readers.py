@@ -22,9 +22,9 @@ csv.field_size_limit(sys.maxsize)
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[str, Row]]:
-    """Yield `(where, row)` for each row of a csv, tsv, json, jsonl or parquet file.
+    """Yield `(where, row)` for each row of a csv, tsv, json, jsonl, parquet, conll or conllu file.
 
-    `where` names file and line (csv, tsv, jsonl) or file and row. Text files are UTF-8, with or
+    `where` names file and line (for sentences of conll files: the first) or file and row. Text files are UTF-8, with or
     without a byte order mark, and may be compressed (`.gz`, `.bz2`). A tsv has no quoting, as in
     GLUE's files; a csv has the usual double quotes.
 
@@ -91,6 +91,56 @@ def _json(path: Path) -> Iterator[tuple[str, Row]]:
         yield where, _as_row(where, row)
 
 
+def _conll(path: Path) -> Iterator[tuple[str, Row]]:
+    """Sentences: a word a line, its tag in the last column; `tokens` and `tags`."""
+    for lines in _sentences(path, width=0):
+        for place, fields in lines:
+            if len(fields) != len(lines[0][1]) or len(fields) < 2 or not (fields[0] and fields[-1]):
+                raise UserError(
+                    f"{place}: {len(fields)} columns, where its sentence begins with {len(lines[0][1])}; "
+                    "a word and its tag are needed"
+                )
+        yield lines[0][0], {"tokens": [f[0] for _, f in lines], "tags": [f[-1] for _, f in lines]}
+
+
+def _conllu(path: Path) -> Iterator[tuple[str, Row]]:
+    """Sentences of Universal Dependencies: `tokens`, and `tags` (UPOS), `xpos`, `lemmas`, `relations`."""
+    names = {"tokens": 1, "lemmas": 2, "tags": 3, "xpos": 4, "relations": 7}
+    for lines in _sentences(path, width=10):
+        for place, fields in lines:
+            if len(fields) != 10:
+                raise UserError(f"{place}: {len(fields)} columns, where CoNLL-U has 10")
+        words = [fields for _, fields in lines if fields[0].isdigit()]  # neither a range of words nor an empty node
+        if words:
+            row = {name: [fields[number] for fields in words] for name, number in names.items()}
+            yield lines[0][0], row | {"tokens": ["_".join(token.split()) for token in row["tokens"]]}
+
+
+def _sentences(path: Path, width: int) -> Iterator[list[tuple[str, list[str]]]]:
+    """The lines of each sentence with their places and columns; comments and document marks are passed over.
+
+    A comment begins with # and a space, before a sentence's first word, and has other columns than words have.
+
+    Args:
+        path: of the file.
+        width: the number of columns; 0: as many as the line before.
+    """
+    lines: list[tuple[str, list[str]]] = []
+    with _open_text(path) as file:
+        for number, line in enumerate(_without_nul(path, file), start=1):
+            line = line.rstrip("\r\n")
+            fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+            comment = line.startswith("# ") and not lines and len(fields) != width
+            if fields and any(fields) and not comment and not line.startswith("-DOCSTART-"):
+                lines.append((f"{path}:{number}", fields))
+                width = len(fields)
+            elif lines and not any(fields):
+                yield lines
+                lines = []
+    if lines:
+        yield lines
+
+
 def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
     number = 0
     try:
@@ -107,6 +157,8 @@ READERS: dict[str, Callable[[Path], Iterator[tuple[str, Row]]]] = {
     ".tsv": _tsv,
     ".json": _json,
     ".jsonl": _jsonl,
+    ".conll": _conll,
+    ".conllu": _conllu,
     ".parquet": _parquet,
 }
 

@@ -26,6 +26,7 @@ from data.readers import read_rows
 from potstill import fingerprint, packages
 from potstill.errors import UserError
 
+READING = 2  # another number where the same file gives another table
 SPLITS = ("train", "validation", "test", "unlabelled")
 
 
@@ -67,11 +68,25 @@ class Columns:
         Raises:
             UserError: a column is missing; the message lists those that are there.
         """
-        texts = dict(zip(("text", "text_pair"), (self.value(where, row, c) or "" for c in self.texts), strict=False))
+        texts = dict(zip(("text", "text_pair"), (self._text(where, row, c) for c in self.texts), strict=False))
         label = self.value(where, row, self.label) if self.label and labelled else None
         group = self.value(where, row, self.group) if self.group else None
         ids = {"id": id_of(texts.values()), "loose_id": id_of(map(_loosened, texts.values()))}
         return texts | {"label": label or None, "group": group, "where": where} | ids
+
+    def _text(self, where: str, row: Mapping[str, Any], column: str) -> str:
+        """What stands in a column of texts; words of a list with a space between them.
+
+        Raises:
+            UserError: a word of a list is empty or holds white space.
+        """
+        words = row.get(column)
+        if not isinstance(words, list):
+            return self.value(where, row, column) or ""
+        for number, word in enumerate(words, start=1):
+            if word is None or len(str(word).split()) != 1:
+                raise UserError(f"{where}: column {column!r}: word {number}, {word!r}, is not one word")
+        return self.value(where, {column: " ".join(map(str, words))}, column) or ""
 
     @staticmethod
     def value(where: str, row: Mapping[str, Any], column: str) -> str | None:
@@ -85,6 +100,8 @@ class Columns:
         value = row[column]
         if value is None:
             return None
+        if isinstance(value, list) and (None in value or "" in value):
+            raise UserError(f"{where}: column {column!r} has an entry that is nothing")
         text = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
         try:
             text.encode()
@@ -103,7 +120,7 @@ class Source(ABC):
 
 @dataclass(frozen=True)
 class Files(Source):
-    """Local csv, tsv, json, jsonl or parquet files, one a split.
+    """Local csv, tsv, json, jsonl, parquet, conll or conllu files, one a split.
 
     Args:
         train, validation, test: files with labels; only `train` must be given.
@@ -179,17 +196,23 @@ class Hub(Source):
         def pick(row: Mapping[str, Any], number: int) -> dict[str, str | int | None]:
             where = f"{self.path}/{name}: row {number + 1}"
             if names and row[label] is not None:
-                row = {**row, label: _named(row[label], names)}
+                row = {**row, label: _named(where, row[label], names)}
             return columns.pick(where, row, labelled=split != "unlabelled")
 
         return rows.map(pick, with_indices=True, remove_columns=rows.column_names, features=columns.features)
 
 
-def _named(label: int | list[int], names: Sequence[str]) -> str | list[str] | None:
-    """The name of a class, or those of several; None for a number below zero, which stands for no label."""
-    if isinstance(label, list):
-        return [names[number] for number in label]
-    return names[label] if label >= 0 else None
+def _named(where: str, label: int | list[int], names: Sequence[str]) -> str | list[str] | None:
+    """The name of a class, or those of several; None for a number below zero, which stands for no label.
+
+    Raises:
+        UserError: a number in a list stands for none.
+    """
+    if not isinstance(label, list):
+        return names[label] if label >= 0 else None
+    if unknown := [number for number in label if number is None or not 0 <= number < len(names)]:
+        raise UserError(f"{where}: {unknown[0]} is no class")
+    return [names[number] for number in label]
 
 
 def id_of(texts: Iterable[str]) -> int:
@@ -212,7 +235,7 @@ def _read_file(path: Path, columns: Columns, drop: Mapping[str, str], labelled: 
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     state = path.stat()
-    name = fingerprint.of_value([str(path), state.st_size, state.st_mtime_ns, repr(columns), drop, labelled])
+    name = fingerprint.of_value([READING, str(path), state.st_size, state.st_mtime_ns, repr(columns), drop, labelled])
     table = cache / "tables" / f"{name}.arrow"
     if not table.exists():
         write_table(rows(), columns.features, table)

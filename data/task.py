@@ -1,11 +1,11 @@
 """The contract of a task."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 from datasets import Value
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -15,35 +15,43 @@ from potstill.errors import UserError
 IGNORED = -100  # where there is no label
 
 
+def items(text: str) -> list[str] | None:
+    """The entries of a list that a column held, see `data.sources.Columns`; None where it is none."""
+    try:
+        entries = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    return [str(entry) for entry in entries] if isinstance(entries, list) else None
+
+
 @dataclass(frozen=True)
 class Task(ABC):
     """What is done with texts: how labels become numbers, a loss and scores.
 
     Args:
         labels: names of the numbers that a model gives for a row, in order; none as long as they are not known.
-        metric: the score that chooses checkpoints and stands in the report; the first of `metrics` where not given.
+        metric: the score that chooses checkpoints and stands in the report; the `usual` one where not given.
 
     Attributes:
         name: for the report.
-        problem: transformers' `problem_type`.
-        feature: in which the label of a row is kept.
+        problem: what a network's logits are about, see `models.heads`.
+        missing: what stands for the label of a row without one.
     """
 
     labels: Sequence[str] = ()
-    metric: str | None = None
+    metric: str = ""
 
     name: ClassVar[str]
     problem: ClassVar[str]
-    feature: ClassVar[Any] = Value("int64")
+    missing: ClassVar[Any] = IGNORED
 
     def __post_init__(self) -> None:
         if not self.labels:
             return
-        known = list(map(str, self.metrics()))
-        if self.metric is None:
-            object.__setattr__(self, "metric", known[0])
-        elif self.metric not in known:
-            raise UserError(f"data.metric: {self.metric!r} is none of {', '.join(known)}")
+        if not self.metric:
+            object.__setattr__(self, "metric", self.usual)
+        elif self.metric not in (known := self.metrics()):
+            raise UserError(f"data.metric: {self.metric!r} is none of {', '.join(map(str, known))}")
 
     @abstractmethod
     def names(self, found: Iterable[str], given: Sequence[str] | None) -> tuple[str, ...]:
@@ -53,15 +61,16 @@ class Task(ABC):
             UserError: too few.
         """
 
-    @abstractmethod
-    def encode(self, label: str | None) -> Any:
-        """A row's label as numbers; what stands for none where there is none, or it is not to be understood."""
+    @property
+    def feature(self) -> Any:
+        """How the label of a row is kept."""
+        return Value("int64")
 
     @abstractmethod
-    def lacks(self, labels: np.ndarray) -> np.ndarray:
-        """Which of encoded labels stand for none."""
+    def encode(self, label: str, text: str) -> Any:
+        """A row's label as numbers; None where it is not to be understood."""
 
-    def complaint(self, label: str) -> tuple[str, str]:
+    def complaint(self, label: str, text: str) -> tuple[str, str]:
         """Why a label is not to be understood, and what to do."""
         return f"unknown label {label!r}", f"known are {', '.join(self.labels)}; name all classes with data.labels"
 
@@ -73,17 +82,31 @@ class Task(ABC):
         a batch with none gives zero.
 
         Args:
-            logits: `[B, C]`.
-            labels: of `[B]` rows.
+            logits: `[B, C]`, or `[B, words, C]`.
+            labels: `[B]`, `[B, C]` or `[B, words]`.
         """
+
+    @property
+    @abstractmethod
+    def usual(self) -> str:
+        """The metric that is taken where none is named."""
 
     @abstractmethod
     def metrics(self) -> MetricCollection:
         """Fresh counters of every score, fed with predictions and labels."""
 
     def predictions(self, logits: Tensor) -> Tensor:
-        """What is scored: `[B, C]` probabilities, or `[B]` numbers."""
+        """What is scored: `[B, C]` probabilities, `[B]` numbers, or `[B, words]` classes."""
         return logits.softmax(-1)
+
+    def readable(self, predictions: Tensor, labels: Tensor) -> Tensor:
+        """What a `line` is made of, from predictions and labels of a batch."""
+        return predictions
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of the numbers in a `line`."""
+        return self.labels
 
     @abstractmethod
     def line(self, label: Any, prediction: Tensor) -> list[str]:

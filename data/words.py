@@ -5,28 +5,31 @@ from collections.abc import Sequence
 import numpy as np
 from tokenizers import Encoding
 
-WORDS = "words"  # the column, and the entry of a batch
+WORDS, WORD_COUNT = "words", "word_count"  # of an encoding
 NONE = -1
 WHITE = np.array([number for number in range(0x3001) if chr(number).isspace()], dtype=np.uint32)
 
 
 def word_numbers(texts: Sequence[str], encoding: Encoding, limit: int) -> np.ndarray:
-    """The word of each token: from 0 in the first text, from `limit` in the second; -1 for special tokens.
+    """The word of each token, those of a second text counted on from the first one's; -1 for special tokens.
 
-    A token of several words belongs to the last of them. Words beyond the limit are none.
+    A token of several words belongs to the last of them. No more words of a text than `limit` are counted.
 
     Args:
         texts: one, or a pair.
         encoding: of them.
-        limit: more words than a text may have.
+        limit: as many tokens as the encoding may have.
     """
     offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
     sides = np.array([NONE if side is None else side for side in encoding.sequence_ids], dtype=np.int64)
     numbers = np.full(len(sides), NONE, dtype=np.int64)
+    before = 0
     for side, text in enumerate(texts):
+        words = of_characters(text)
         mine = (sides == side) & (offsets[:, 1] > offsets[:, 0])
-        found = of_characters(text)[offsets[mine, 1] - 1]  # a token may begin with the space before it
-        numbers[mine] = np.where((found >= 0) & (found < limit), found + side * limit, NONE)
+        found = words[offsets[mine, 1] - 1]  # a token may begin with the space before it
+        numbers[mine] = np.where((found >= 0) & (found < limit), found + before, NONE)
+        before += min(int(words.max(initial=NONE)) + 1, limit)
     return numbers
 
 

@@ -1,7 +1,7 @@
 """The figures of a run, measured on the test split: what a report is made of."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from data.examples import Examples
 from data.module import Batches
 from data.task import Task
 from deploy.measure import latencies, predict, size
+from models.heads import TAGS
 from models.network import Network
 
 BATCH_SIZES = (1, 32)
@@ -26,22 +27,27 @@ def evaluate(
     max_length: int,
     batch_size: int,
     device: torch.device,
-) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
-    """Figures of each network by role, and its predictions for the test rows.
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[Tensor]]]:
+    """Figures of each network by role, and its prediction for each test row.
 
     All networks read the same texts. Scores are computed on the device, latencies on the CPU.
     """
     tokenizers = [network.tokenizer for network in networks.values()]
-    batches = Batches(examples.test, examples.validation, tokenizers, max_length, batch_size, batch_size)
+    tagged = task.problem == TAGS
+    splits = examples.test, examples.validation
+    batches = Batches(*splits, tokenizers, max_length, batch_size, batch_size, tagged=tagged)
     test = batches.encode(examples.test)
     figures: dict[str, dict[str, Any]] = {}
-    predictions = {}
+    predictions: dict[str, list[Tensor]] = {}
     for role, network in networks.items():
         network.record(frozenset())
-        logits, labels = predict(network.to(device), batches.evaluation(test))
+        metrics, predictions[role] = task.metrics(), []
+        for logits, labels in predict(network.to(device), batches.evaluation(test)):
+            predicted = task.predictions(logits)
+            metrics.update(predicted, labels)
+            predictions[role] += task.readable(predicted, labels)
         network.cpu()
-        predictions[role] = task.predictions(logits)
-        score = task.metrics()(predictions[role], labels)[task.metric].nan_to_num().item()
+        score = metrics.compute()[task.metric].nan_to_num().item()
         figures[role] = {"score": score, **size(network), "latency_ms": {}}
     for count in BATCH_SIZES:
         typical = test.__getitems__(typical_rows(test.lengths(np.arange(len(test))), count))
@@ -72,11 +78,10 @@ def comparison(figures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def write_predictions(path: Path, examples: Examples, task: Task, predictions: Tensor) -> None:
-    """One line a test row: its id, its label, the prediction, and where there are several classes a number for each."""
-    names = task.labels if predictions.dim() > 1 else []
+def write_predictions(path: Path, examples: Examples, task: Task, predictions: Sequence[Tensor]) -> None:
+    """One line a test row: its id, its label, the prediction, and where a task has them numbers."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "label", "prediction", *names])
+        writer.writerow(["id", "label", "prediction", *task.columns])
         for row, prediction in zip(examples.test, predictions, strict=True):
             writer.writerow([row["id"], *task.line(row["label"], prediction)])

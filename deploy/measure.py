@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from lightning_fabric.utilities.apply_func import move_data_to_device
 from torch import Tensor
 
 from models.network import Encodings, Network, parameter_count
@@ -13,20 +14,15 @@ from models.network import Encodings, Network, parameter_count
 WARM_UP = 3
 
 
-def predict(network: Network, batches: Any) -> tuple[Tensor, Tensor]:
-    """Logits `[N, C]` and labels `[N]` over batches, in their order, in full float32 on the network's device."""
+def predict(network: Network, batches: Any) -> list[tuple[Tensor, Tensor]]:
+    """Logits and labels of each batch, in full float32, computed on the network's device."""
     network.eval()
-    device = next(network.parameters()).device
-    logits, labels = [], []
+    device, said = next(network.parameters()).device, []
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for batch in batches:
-            encodings = {
-                key: {name: tensor.to(device) for name, tensor in encoding.items()}
-                for key, encoding in batch["encodings"].items()
-            }
-            logits.append(network(encodings).logits.float().cpu())
-            labels.append(batch["labels"])
-    return torch.cat(logits), torch.cat(labels)
+            encodings = move_data_to_device(batch["encodings"], device)
+            said.append((network(encodings).logits.float().cpu(), batch["labels"]))
+    return said
 
 
 def size(network: Network) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from kd.schemes.offline import Alone
 from kd.signals import LiveTeacher, StoredTeacher
 from kd.storing import Storing
 from kd.teachers import Candidate, fine_tuned
+from models.heads import TAGS
 from models.network import Network
 from models.transformer import load
 from potstill import fingerprint
@@ -98,7 +99,8 @@ class Assembly:
             compiled=self.config.compile,
         )
         readers = [*networks.values(), *(live.network for live in frozen.values())]
-        batches = self._batches(plan.rows, readers, seed, self.config.data.batch_size)
+        words = any(term.by_word for some in plan.terms.values() for term in some.values())
+        batches = self._batches(plan.rows, readers, seed, self.config.data.batch_size, words)
         bar = self.config.trainer.enable_progress_bar
         storing = Storing(plan.store, frozen, plan.max_length, bar)
         log.info("student: distilling")
@@ -199,9 +201,10 @@ class Assembly:
             {name: blueprint.learning_rate for name, blueprint in own.items()},
         )
 
-    def _batches(self, rows: Dataset, networks: list[Network], seed: int, batch_size: int) -> Batches:
+    def _batches(
+        self, rows: Dataset, networks: list[Network], seed: int, batch_size: int, words: bool = False
+    ) -> Batches:
         data, validation = self.config.data, self.plan.examples.validation
-        words = len({network.spec.segmentation for network in networks}) > 1
         return Batches(
             rows,
             validation,
@@ -212,6 +215,7 @@ class Assembly:
             data.workers,
             seed,
             words,
+            tagged=self.plan.task.problem == TAGS,
         )
 
     @property

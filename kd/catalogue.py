@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from kd.knowledge.base import Knowledge
+from kd.probe import why_not
 from models.output import ATTENTION, LOGITS, STATES, Spec
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -20,9 +20,9 @@ ARXIV = re.compile(r"\d{4}\.\d{4,5}")
 EVERYTHING = frozenset({LOGITS.name}) | STATES | ATTENTION
 TEACHER = Spec("bert", (384,) * 7, 12, 22_000_000, 3, "a", "a", EVERYTHING)
 STUDENT = replace(TEACHER, widths=(128,) * 4, heads=2)
-LSTM = replace(STUDENT, kind="bilstm", heads=None, provides=EVERYTHING - ATTENTION)
+LSTM = replace(STUDENT, kind="bilstm", widths=(384, 256, 256), heads=None, provides=EVERYTHING - ATTENTION)
 ALSO = {  # what not every term works with
-    "LSTMs": (LSTM, TEACHER),
+    "LSTMs of two layers": (LSTM, TEACHER),
     "one layer": (replace(STUDENT, widths=(128,) * 2), TEACHER),
     "two classes": (replace(STUDENT, classes=2), replace(TEACHER, classes=2)),
     "other tokenizers": (replace(STUDENT, tokenizer="b", segmentation="b"), TEACHER),
@@ -65,7 +65,7 @@ class Entry:
     @property
     def also_for(self) -> str:
         """With which models it works beside two transformers of three classes and one tokenizer."""
-        return ", ".join(what for what, specs in ALSO.items() if self.term.fits(*specs) is None)
+        return ", ".join(what for what, specs in ALSO.items() if why_not(self.term, *specs) is None)
 
     @property
     def source(self) -> str:
@@ -83,13 +83,11 @@ class Entry:
 def entries() -> Iterator[Entry]:
     """Every choice that is one term, in the order of the names."""
     for path in sorted((CONF / "kd").glob("*.yaml")):
-        text = path.read_text(encoding="utf-8")
-        if "defaults:" in text or "_target_" not in text:
-            continue
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose("train", overrides=[f"kd={path.stem}"]).kd.terms
-        ((_, node),) = config.items()
-        yield Entry(path.stem, text.splitlines()[0].removeprefix("# "), node, instantiate(node, _convert_="all"))
+        config = cast(DictConfig, OmegaConf.load(path))
+        terms = list((config.get("terms") or {}).values())
+        if "defaults" not in config and len(terms) == 1:
+            comment = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+            yield Entry(path.stem, comment, terms[0], instantiate(terms[0], _convert_="all"))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -107,9 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parts(value: Any) -> Iterator[str]:
-    """The last names of all `_target_`s below the term's own."""
-    for part in value.values():
-        if isinstance(part, dict) and "_target_" in part:
+    """The last names of all `_target_`s below the term's own, schedules left out."""
+    for key, part in value.items():
+        if isinstance(part, dict) and "_target_" in part and key not in ("weight", "temperature"):
             yield part["_target_"].rsplit(".", 1)[-1]
 
 

@@ -12,6 +12,7 @@ from transformers import SchedulerType
 from kd.fitting import resolve_precision
 from kd.store.store import Settings
 from models.blueprint import NO_TEXTS, Draft
+from models.heads import problem_of
 from models.sources import Folder
 from models.transformer import Pretrained
 from potstill.errors import UserError
@@ -90,12 +91,14 @@ def check_start(folder: str, student: Draft) -> None:
         raise UserError(f"start_from: {folder}: no student is saved there (no config.json)")
     blueprint = Pretrained(Folder(folder))
     tokenizer = blueprint.tokenizer(None, NO_TEXTS)
-    draft = Draft(blueprint, tokenizer, blueprint.config(tokenizer, None), "")
+    config = blueprint.config(tokenizer, None)
+    draft = Draft(blueprint, tokenizer, config, "", problem=problem_of(config))
     saved, own = draft.spec, student.spec
     for what, theirs, ours in (
         ("network", f"{saved} ({saved.parameters:,})", f"{own} ({own.parameters:,})"),
         ("order of classes", draft.config.id2label, student.config.id2label),
         ("tokenizer", saved.tokenizer, own.tokenizer),
+        ("task", saved.problem, own.problem),
     ):
         if theirs != ours:
             raise UserError(f"start_from: {folder} has another {what} than the student: {theirs}, not {ours}")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 
 from data.task import Task
+from kd import ranks
 from kd.moment import Moment
 from kd.objective import Objective
 from kd.schemes.base import Pair, Scheme, Step
@@ -144,7 +145,7 @@ class Distiller(pl.LightningModule):
             UserError: tensors of learner and teacher do not match.
         """
         try:
-            with torch.no_grad():
+            with torch.no_grad(), ranks.alone():
                 step = self.step_of(batch, Moment())
                 for update in (0, 1):  # of 1: before training and after it
                     self.losses(replace(step, moment=Moment(update)))

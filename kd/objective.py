@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kd.knowledge.base import Knowledge
 from kd.moment import Moment
+from kd.probe import why_not
 from kd.schemes.base import Lesson, Pair
 from models.output import LOGITS, Fields
 from potstill.errors import UserError
@@ -27,7 +28,7 @@ def fitting_terms(pair: Pair, make_terms: Callable[[], Terms]) -> tuple[Terms, l
     for name, term in make_terms().items():
         if not _taken(pair, term):
             continue
-        reason = term.fits(pair.learner_spec, pair.teacher_spec)
+        reason = why_not(term, pair.learner_spec, pair.teacher_spec)
         if reason is None:
             terms[name] = term
         elif term.optional:

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from datasets import Dataset
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from data.classification import Classification
 from data.examples import Examples, prepare
 from data.sources import Columns
 from data.task import Task
@@ -23,6 +23,7 @@ from kd.store.estimate import bytes_needed, in_words
 from kd.store.store import Settings
 from kd.teachers import Candidate, draft_teacher, reseeded
 from models.blueprint import Blueprint, Draft
+from models.heads import TAGS
 from models.output import Fields
 from potstill.errors import UserError
 
@@ -142,15 +143,19 @@ def make_plan(config: DictConfig) -> Plan:
     check_values(config)
     kind: Task = instantiate(config.data.task)
     examples = read_examples(config, kind)
-    task = replace(kind, labels=examples.labels, metric=config.data.metric)
+    task = replace(kind, labels=examples.labels, metric=config.data.metric or "")
     own = draft_teacher(instantiate(config.teacher, _convert_="all"), task, "teacher")
     scheme = make_scheme(config, own)
-    if scheme.needs_classes and task.problem != Classification.problem:
-        raise UserError(f"scheme: it is about the classes of labels, which {task.name} has not")
+    if scheme.suits is not None and task.problem not in scheme.suits:
+        raise UserError(f"scheme: it has no meaning for {task.name}")
     teachers = draft_teachers(scheme, own, task)
     drafts = draft_learners(config, scheme, examples, own.draft if own else None, task.problem)
     specs = {name: draft.spec for name, draft in drafts.items()}
     specs |= {name: teacher.draft.spec for name, teacher in teachers.items()}
+    if task.problem == TAGS and "text_pair" in examples.train.column_names:
+        raise UserError("data.text: tags are those of one text; name one column")
+    if task.problem == TAGS and scheme.exits(specs):
+        raise UserError("scheme: its exits have one answer for a text, and tagging asks for one a word")
     pairs = scheme.pairs(specs | {name: specs[of] for name, of in scheme.copies().items()})
     if not config.kd.label_weight and not any(name in teachers for pair in pairs for name in pair.teachers):
         raise UserError("kd.label_weight=0: without labels and without a teacher that has seen some, nobody learns")
@@ -206,9 +211,25 @@ def terms_of(pairs: list[Pair], config: DictConfig) -> tuple[dict[str, Terms], l
     """Fresh terms for each pair, by its name, and notes on what was left out."""
     terms, notes = {}, []
     for pair in pairs:
-        terms[str(pair)], left_out = fitting_terms(pair, lambda: instantiate(config.kd.terms, _convert_="all"))
+        terms[str(pair)], left_out = fitting_terms(pair, lambda: make_terms(config))
         notes += left_out
     return terms, notes
+
+
+def make_terms(config: DictConfig) -> Terms:
+    """Fresh terms by name.
+
+    Raises:
+        UserError: a setting of one of them cannot be.
+    """
+    terms = {}
+    for name, settings in config.kd.terms.items():
+        try:
+            terms[str(name)] = instantiate(settings, _convert_="all")
+        except InstantiationException as error:
+            reason = str(error.__cause__ or error).removeprefix("kd.terms: ")
+            raise UserError(f"kd.terms.{name}: {' '.join(reason.split())}") from error
+    return terms
 
 
 def rows_of(examples: Examples, scheme: Scheme, terms: Mapping[str, Terms]) -> Dataset:

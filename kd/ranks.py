@@ -1,4 +1,4 @@
-"""What several processes that train together must not all do."""
+"""Several processes that train together: what only one of them does, and what they do as one."""
 
 import logging
 from collections.abc import Iterator
@@ -10,9 +10,10 @@ import torch
 from filelock import FileLock, Timeout
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
 
 log = logging.getLogger(__name__)
+
+_alone = False
 
 
 def is_first() -> bool:
@@ -44,6 +45,22 @@ def locked(path: Path, otherwise: str) -> Iterator[None]:
         lock.release()
 
 
+class _Gathered(torch.autograd.Function):
+    """The tensors of all processes, `[ranks, ...]`; each gets the sum of the gradients that all have for its own."""
+
+    @staticmethod
+    def forward(_: Any, mine: Tensor) -> Tensor:
+        parts = [torch.empty_like(mine) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(parts, mine.contiguous())
+        return torch.stack(parts)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous().clone()
+        torch.distributed.all_reduce(gradient)
+        return gradient[torch.distributed.get_rank()]
+
+
 def joined(mine: Tensor) -> Tensor:
     """The rows of all processes, in the order of the ranks; gradients go back to the process they came from.
 
@@ -52,35 +69,36 @@ def joined(mine: Tensor) -> Tensor:
     """
     if not several():
         return mine
-    counts = torch.empty(torch.distributed.get_world_size(), dtype=torch.long, device=mine.device)
-    torch.distributed.all_gather_into_tensor(counts, counts.new_tensor([len(mine)]))
-    most = int(counts.max())
-    filled = torch.cat([mine, mine.new_zeros(most - len(mine), *mine.shape[1:])])
-    parts = all_gather(filled) if mine.requires_grad else _parts(filled)
-    return torch.cat([part[:count] for part, count in zip(parts, counts.tolist(), strict=True)])
-
-
-def _parts(mine: Tensor) -> list[Tensor]:
-    parts = [torch.empty_like(mine) for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather(parts, mine.contiguous())
-    return parts
+    counts = gathered([len(mine)])
+    filled = torch.cat([mine, mine.new_zeros(max(counts) - len(mine), *mine.shape[1:])])
+    parts = _Gathered.apply(filled)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
 def mean(mine: Tensor) -> Tensor:
     """The mean of a tensor over all processes, without gradient."""
-    if several():
-        torch.distributed.all_reduce(mine)
-        mine = mine / torch.distributed.get_world_size()
-    return mine
+    if not several():
+        return mine
+    total = mine.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """For a while, let this process do everything by itself."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
 
 
 def several() -> bool:
     """Whether more processes than this one train together."""
-    return (
-        torch.distributed.is_available()
-        and torch.distributed.is_initialized()
-        and torch.distributed.get_world_size() > 1
-    )
+    begun = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return begun and not _alone and torch.distributed.get_world_size() > 1
 
 
 def gathered(mine: list[Any]) -> list[Any]:

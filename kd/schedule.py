@@ -23,7 +23,7 @@ class Schedule(ABC):
 
     def __post_init__(self) -> None:
         if self.by not in ("step", "epoch"):
-            raise UserError(f"kd.terms: by={self.by!r} is neither step nor epoch")
+            raise UserError(f"schedule: by={self.by!r} is neither step nor epoch")
 
     def __call__(self, moment: Moment) -> float:
         """The number now."""
@@ -72,7 +72,7 @@ class Linear(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.begin < self.finish <= 1:
-            raise UserError(f"kd.terms: a schedule from {self.begin:g} to {self.finish:g} of the run is none")
+            raise UserError(f"schedule: one from {self.begin:g} to {self.finish:g} of the run is none")
 
     def after(self, share: float) -> float:
         way = min(max((share - self.begin) / (self.finish - self.begin), 0.0), 1.0)
@@ -83,7 +83,10 @@ class Linear(Schedule):
         return way
 
     def __str__(self) -> str:
-        return f"{self.start:g} to {self.end:g} ({type(self).__name__.lower()}, by {self.by})"
+        when = (
+            "" if (self.begin, self.finish) == (0, 1) else f" between {self.begin:.0%} and {self.finish:.0%} of the run"
+        )
+        return f"{self.start:g} to {self.end:g}{when} ({type(self).__name__.lower()}, by {self.by})"
 
 
 @dataclass(frozen=True)
@@ -115,13 +118,14 @@ class Piecewise(Schedule):
         super().__post_init__()
         ordered = all(one < other for one, other in pairwise([0.0, *self.until, 1.0]))
         if len(self.values) != len(self.until) + 1 or not ordered:
-            raise UserError(f"kd.terms: {list(self.values)} until {list(self.until)} is no schedule")
+            raise UserError(f"schedule: {list(self.values)} until {list(self.until)} is no schedule")
 
     def after(self, share: float) -> float:
         return self.values[sum(share >= end for end in self.until)]
 
     def __str__(self) -> str:
-        return f"{', '.join(f'{value:g}' for value in self.values)} (by {self.by})"
+        parts = (f"{value:g} until {end:.0%}" for value, end in zip(self.values, self.until, strict=False))
+        return f"{', '.join([*parts, f'then {self.values[-1]:g}'])} (by {self.by})"
 
 
 def schedule_of(value: Any, what: str, zero: bool = True) -> Schedule:
@@ -142,4 +146,4 @@ def schedule_of(value: Any, what: str, zero: bool = True) -> Schedule:
         if math.isfinite(lowest) and (lowest > 0 or (zero and lowest == 0)):
             return schedule
     said = value if isinstance(schedule, Schedule) else repr(value)
-    raise UserError(f"kd.terms: {what} {said} is not {'a number from 0 on' if zero else 'above 0'}")
+    raise UserError(f"{what} {said} is not {'a number from 0 on' if zero else 'above 0'}")

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from kd.store.store import Store
+from models.heads import TAGS
 from models.network import Network
-from models.output import Field, Fields, ModelOutput
+from models.output import LOGITS, Field, Fields, ModelOutput, Spec
+from models.pieces import present
 
 Batch = Mapping[str, Any]
 STORED = "stored"  # the entry of a batch for what was read from stores, by the teacher's name
@@ -53,8 +55,11 @@ class StoredTeacher:
         stored = batch.get(STORED, {}).get(self.name)
         if stored is None:
             return self.live(batch)
-        mask = batch["encodings"][self.live.network.spec.tokenizer]["attention_mask"].bool()
-        return ModelOutput.of({Field.parse(name): tensor for name, tensor in stored.items()}, mask)
+        spec = self.live.network.spec
+        encoding = batch["encodings"][spec.tokenizer]
+        rows = present(encoding["words"], encoding["word_count"]) if spec.problem == TAGS else None
+        tensors = {Field.parse(name): tensor for name, tensor in stored.items()}
+        return ModelOutput.of(tensors, encoding["attention_mask"].bool(), rows)
 
 
 class Reader:
@@ -63,14 +68,21 @@ class Reader:
     Args:
         store: of the teacher.
         fields: to read.
-        tokenizer: fingerprint of the teacher's.
-        classes: of its logits.
+        spec: of the teacher.
     """
 
-    def __init__(self, store: Store, fields: Fields, tokenizer: str, classes: int):
-        self.store, self.fields, self.tokenizer, self.classes = store, fields, tokenizer, classes
+    def __init__(self, store: Store, fields: Fields, spec: Spec):
+        self.store, self.fields, self.spec = store, fields, spec
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        mask = batch["encodings"][self.tokenizer]["attention_mask"]
-        ids, lengths, width = batch["id"].numpy(), mask.sum(1).tolist(), mask.shape[1]
-        return {str(field): self.store.read(field, ids, lengths, width, self.classes) for field in self.fields}
+        ids, encoding = batch["id"].numpy(), batch["encodings"][self.spec.tokenizer]
+        sizes = {field: positions(field, self.spec, encoding) for field in self.fields}
+        return {str(field): self.store.read(field, ids, *size, self.spec.classes) for field, size in sizes.items()}
+
+
+def positions(field: Field, spec: Spec, encoding: Mapping[str, Any]) -> tuple[list[int], int]:
+    """How many positions each row of a field's values has, and how many the batch: tokens, or words of tags."""
+    if field == LOGITS and spec.problem == TAGS:
+        return (encoding["words"].amax(1) + 1).tolist(), encoding["word_count"]
+    mask = encoding["attention_mask"]
+    return mask.sum(1).tolist(), mask.shape[1]

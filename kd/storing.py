@@ -59,8 +59,7 @@ class Storing(Callback):
             if disk_is_full(error):
                 raise
             raise UserError(f"store.folder: {self.settings.folder}: {error}") from error
-        spec = teacher.network.spec
-        return Reader(work.store, teacher.fields, spec.tokenizer, spec.classes) if stored else None
+        return Reader(work.store, teacher.fields, teacher.network.spec) if stored else None
 
     def _fill(self, work: "Filling") -> bool:
         folder = work.store.folder

@@ -16,6 +16,7 @@ from kd import ranks
 from kd.distiller import Optimisation
 from kd.once import About, made_once
 from models.blueprint import Blueprint, Draft
+from models.heads import has_head, other_head
 from models.network import Network
 from models.sources import Folder
 from models.transformer import Pretrained
@@ -87,7 +88,9 @@ def draft_teacher(settings: Mapping[str, Any], task: Task, name: str) -> Candida
         return None
     draft = blueprint.draft(task.labels, problem=task.problem)
     original = blueprint.config(draft.tokenizer, None)
-    tuned = has_trained_head(original)
+    if other := other_head(original, task.problem):
+        raise UserError(f"{name}: it has a head for another task ({other}); save its encoder alone, or say data/task=…")
+    tuned = has_head(original, task.problem)
     if tuned:
         check_labels(original, tuple(task.labels), name)
     elif not settings["train"]:
@@ -104,11 +107,6 @@ def reseeded(teacher: Candidate, number: int) -> Candidate:
     if teacher.tuned:
         raise UserError("scheme.teachers: this teacher is not fine-tuned here; say +teacher@scheme.teachers.second=…")
     return replace(teacher, fine_tuning=replace(teacher.fine_tuning, seed=teacher.fine_tuning.seed + number))
-
-
-def has_trained_head(config: PretrainedConfig) -> bool:
-    """Whether the checkpoint of this config says that it was saved with a classifier."""
-    return any("ForSequenceClassification" in name for name in config.architectures or [])
 
 
 def check_labels(config: PretrainedConfig, labels: tuple[str, ...], name: str = "teacher") -> None:
@@ -164,4 +162,4 @@ def fine_tuned(
 
 def from_folder(folder: Path, draft: Draft) -> Network:
     """The draft's network with the weights of a folder."""
-    return Draft(Pretrained(Folder(str(folder))), draft.tokenizer, draft.config, draft.segmentation).network()
+    return replace(draft, blueprint=Pretrained(Folder(str(folder))), teacher=None).network()

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from models.blueprint import RecurrentBlueprint
-from models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
+from models.recurrent import (
+    RecurrentConfig,
+    RecurrentForSequenceClassification,
+    RecurrentForTokenClassification,
+    RecurrentModel,
+)
 
 
 class BiLSTMConfig(RecurrentConfig):
@@ -31,9 +36,17 @@ class BiLSTMForSequenceClassification(RecurrentForSequenceClassification):
     encoder_class = BiLSTMModel
 
 
+class BiLSTMForTokenClassification(RecurrentForTokenClassification):
+    """A BiLSTM with a classifier of tokens."""
+
+    config_class: type[RecurrentConfig] = BiLSTMConfig
+    encoder_class = BiLSTMModel
+
+
 AutoConfig.register(BiLSTMConfig.model_type, BiLSTMConfig)
 AutoModel.register(BiLSTMConfig, BiLSTMModel)
 AutoModelForSequenceClassification.register(BiLSTMConfig, BiLSTMForSequenceClassification)
+AutoModelForTokenClassification.register(BiLSTMConfig, BiLSTMForTokenClassification)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 import torch
-from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from models.attention import can_record
 from models.embeddings import from_other_tokenizer, narrowed, word_vectors
+from models.heads import ANY_LABEL, NUMBER, ONE_CLASS, auto_model
 from models.network import Network, parameter_count
 from models.output import ATTENTION, STATES, Spec
 from models.recurrent import RecurrentConfig
@@ -52,7 +53,6 @@ class NoTexts:
 
 
 NO_TEXTS = NoTexts()
-ONE_CLASS = "single_label_classification"
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Draft:
         config: its sizes and labels.
         segmentation: fingerprint of the first tokenizer that cuts the training texts at the same places.
         teacher: the network to start from, where there is one.
+        problem: what its logits are about, see `models.heads`.
     """
 
     blueprint: "Blueprint"
@@ -72,6 +73,7 @@ class Draft:
     config: PretrainedConfig
     segmentation: str
     teacher: "Draft | None" = None
+    problem: str = ONE_CLASS
 
     @cached_property
     def spec(self) -> Spec:
@@ -85,7 +87,7 @@ class Draft:
             classes=int(self.config.num_labels or 0),
             tokenizer=fingerprint.of_tokenizer(self.tokenizer),
             segmentation=self.segmentation,
-            problem=self.config.problem_type or ONE_CLASS,
+            problem=self.problem,
             provides=frozenset({"logits"}) | STATES | (ATTENTION if can_record(model) else frozenset()),
         )
 
@@ -102,8 +104,12 @@ class Draft:
         self.tokenizer.save_pretrained(folder)
 
     def _empty(self) -> PreTrainedModel:
-        with torch.device("meta"):
-            return AutoModelForSequenceClassification.from_config(self.config)
+        try:
+            with torch.device("meta"):
+                return auto_model(self.problem).from_config(self.config)
+        except ValueError as error:
+            kind, wanted = self.config.model_type, self.problem.replace("_", " ")
+            raise UserError(f"{kind}: transformers has no such network for {wanted}") from error
 
     def network(self, teacher: Network | None = None) -> Network:
         """The network with its first weights; random ones follow torch's seed."""
@@ -128,15 +134,15 @@ class Blueprint(ABC):
             labels: names of the numbers it gives for a row: of the classes, in order.
             teacher: what the network may take its tokenizer, sizes and first weights from.
             corpus: the training texts, for a vocabulary.
-            problem: transformers' `problem_type`.
+            problem: what its logits are about, see `models.heads`.
         """
         tokenizer = self.tokenizer(teacher, corpus)
         config = self.config(tokenizer, teacher)
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
-        if problem != ONE_CLASS:  # which transformers takes for granted
-            config.problem_type = problem
-        return Draft(self, tokenizer, config, segmentation(tokenizer, teacher, corpus), teacher)
+        named = problem in (ANY_LABEL, NUMBER)  # transformers takes one class for granted
+        config.problem_type = problem if named else None  # type: ignore[assignment]
+        return Draft(self, tokenizer, config, segmentation(tokenizer, teacher, corpus), teacher, problem)
 
     @abstractmethod
     def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
@@ -220,7 +226,7 @@ class RecurrentBlueprint(Blueprint):
         return "random weights" if self.embeddings == "random" else f"embeddings from {self.embeddings}"
 
     def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
-        model = AutoModelForSequenceClassification.from_config(draft.config)
+        model = auto_model(draft.problem).from_config(draft.config)
         table = model.get_input_embeddings().weight
         with torch.no_grad():
             if self.embeddings == "teacher":

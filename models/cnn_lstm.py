@@ -5,11 +5,22 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from models.blueprint import RecurrentBlueprint
-from models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel
+from models.recurrent import (
+    RecurrentConfig,
+    RecurrentForSequenceClassification,
+    RecurrentForTokenClassification,
+    RecurrentModel,
+)
 
 BYTES = 256
 MARKS = ("##", "Ġ", "▁")
@@ -91,9 +102,17 @@ class CNNLSTMForSequenceClassification(RecurrentForSequenceClassification):
     encoder_class = CNNLSTMModel
 
 
+class CNNLSTMForTokenClassification(RecurrentForTokenClassification):
+    """A CNN-LSTM with a classifier of tokens."""
+
+    config_class: type[RecurrentConfig] = CNNLSTMConfig
+    encoder_class = CNNLSTMModel
+
+
 AutoConfig.register(CNNLSTMConfig.model_type, CNNLSTMConfig)
 AutoModel.register(CNNLSTMConfig, CNNLSTMModel)
 AutoModelForSequenceClassification.register(CNNLSTMConfig, CNNLSTMForSequenceClassification)
+AutoModelForTokenClassification.register(CNNLSTMConfig, CNNLSTMForTokenClassification)
 
 
 @dataclass(frozen=True)

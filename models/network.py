@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -9,10 +10,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from models.attention import AttentionRecord, record_attention
 from models.exits import ExitHeads, mean_of_real
+from models.heads import TAGS
 from models.output import ATTENTION, LOGITS, STATES, Field, Fields, ModelOutput, Spec
+from models.pieces import present, to_words
 from potstill import fingerprint
 
-Encodings = Mapping[str, Mapping[str, Tensor]]
+Encodings = Mapping[str, Mapping[str, Any]]
+
+OF_WORDS = {"words", "word_count"}  # of an encoding, beside what the model reads
 
 NO_MATTER = {"_name_or_path", "architectures", "dtype", "transformers_version"}  # of a config, to what a model says
 
@@ -44,6 +49,11 @@ class Network(nn.Module):
                     if isinstance(module, nn.Linear):
                         module.reset_parameters()
 
+    def class_vectors(self) -> Tensor:
+        """The rows `[C, H]` of the last layer, one for each class."""
+        linear = [module for module in self.model.modules() if isinstance(module, nn.Linear)]
+        return [module.weight for module in linear if module.out_features == self.spec.classes][-1]
+
     def record(self, fields: Fields) -> None:
         """Prepare to give these tensors of `ModelOutput`, and no slower ones than these."""
         record_attention(self.model, attention_layers(fields))
@@ -52,16 +62,22 @@ class Network(nn.Module):
         """What the model says of a batch.
 
         Args:
-            encodings: token tensors `[B, S]` by tokenizer fingerprint.
+            encodings: token tensors `[B, S]` by tokenizer fingerprint; for tags with the `words` of the tokens and
+                their `word_count` in the longest text.
             fields: what to hand out beside the logits; attention only as `record` was told.
         """
-        inputs, layers = encodings[self.spec.tokenizer], attention_layers(fields)
+        encoding, layers = encodings[self.spec.tokenizer], attention_layers(fields)
+        inputs = {name: tensor for name, tensor in encoding.items() if name not in OF_WORDS}
         states = any(key.name in STATES for key in fields) or self.exits is not None
         output = self.model(**inputs, output_hidden_states=states, output_attentions=bool(layers))
         mask = inputs["attention_mask"].bool()
         records = by_layer(output.attentions, layers, self.spec.layers) if layers else {}
         tensors = {key: _recorded(key, output.hidden_states, records, mask) for key in fields if key != LOGITS}
-        result = ModelOutput.of({LOGITS: output.logits, **tensors}, mask)
+        logits, rows = output.logits, None
+        if self.spec.problem == TAGS:
+            words = encoding["words"], encoding["word_count"]
+            logits, rows = to_words(logits, *words, "first"), present(*words)
+        result = ModelOutput.of({LOGITS: logits, **tensors}, mask, rows)
         result.exits = self.exits(output.hidden_states, mask) if self.exits else ()
         return result
 

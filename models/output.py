@@ -53,7 +53,7 @@ class ModelOutput:
     All but logits, mask and exits are tensors by layer: 0 the embeddings, l what layer l gives.
 
     Args:
-        logits: `[B, C]`, or `[B, S, C]`, before softmax.
+        logits: `[B, C]`, or `[B, W, C]` for each word of the texts, before softmax.
         mask: `[B, S]` bool, the real positions.
         hidden_states: `[B, S, H]`.
         mean_states: `[B, H]`, the hidden states' mean over real positions.
@@ -61,6 +61,7 @@ class ModelOutput:
         attention_scores: `[B, heads, S, S]`, before mask and softmax.
         queries, keys, values: `[B, heads, S, D]`.
         exits: logits of the early exits, shallow to deep.
+        rows: `[B, W]` bool, which words of `[B, W, C]` logits there are; None where a text has one row of them.
     """
 
     logits: Tensor
@@ -73,19 +74,20 @@ class ModelOutput:
     keys: Mapping[int, Tensor] = field(default_factory=dict)
     values: Mapping[int, Tensor] = field(default_factory=dict)
     exits: tuple[Tensor, ...] = ()
+    rows: Tensor | None = None
 
     def __getitem__(self, key: Field) -> Tensor:
         value = getattr(self, key.name)
         return value if key.layer is None else value[key.layer]
 
     @classmethod
-    def of(cls, tensors: Mapping[Field, Tensor], mask: Tensor) -> Self:
+    def of(cls, tensors: Mapping[Field, Tensor], mask: Tensor, rows: Tensor | None = None) -> Self:
         """The output made of single tensors; without logits among them they are empty."""
         layers: dict[str, Any] = {name: {} for name in LAYERWISE}
         for key, tensor in tensors.items():
             if key.layer is not None:
                 layers[key.name][key.layer] = tensor
-        return cls(tensors.get(LOGITS, mask.new_empty(0, dtype=torch.float)), mask, **layers)
+        return cls(tensors.get(LOGITS, mask.new_empty(0, dtype=torch.float)), mask, **layers, rows=rows)
 
     def detach(self) -> Self:
         """The same values, out of reach of any gradient."""
@@ -116,8 +118,7 @@ class Spec:
         tokenizer: fingerprint of its tokenizer.
         segmentation: fingerprint of the tokenizer that cuts the training texts at the same places.
         provides: those fields of `ModelOutput` that it can fill.
-        problem: what the logits are about, as transformers' `problem_type` names it: one class of C, any of C labels
-            (`multi_label_classification`), or a number (`regression`).
+        problem: what the logits are about, see `models.heads`.
     """
 
     kind: str
@@ -156,6 +157,8 @@ def sequence_dimensions(key: Field, dimensions: int) -> tuple[int, ...]:
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if value is None:
+        return None
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, Mapping):

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput, TokenClassifierOutput
 
 
 class RecurrentConfig(PretrainedConfig):
@@ -144,8 +144,8 @@ class RecurrentModel(RecurrentPreTrainedModel):
         )
 
 
-class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
-    """The encoder, its strongest features over all positions, and a classifier of two layers."""
+class RecurrentWithClassifier(RecurrentPreTrainedModel):
+    """The encoder and a classifier of two layers."""
 
     encoder_class: type[RecurrentModel] = RecurrentModel
 
@@ -161,6 +161,27 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
             nn.Linear(config.classifier_size, int(config.num_labels or 0)),
         )
         self.post_init()
+
+
+class RecurrentForTokenClassification(RecurrentWithClassifier):
+    """Logits for every position."""
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool = False,
+        **_: Any,
+    ) -> TokenClassifierOutput:
+        output = self.encoder(input_ids, attention_mask, output_hidden_states=output_hidden_states)
+        logits = self.classifier(output.last_hidden_state)
+        loss = None if labels is None else self.loss_function(logits, labels, self.config)
+        return TokenClassifierOutput(loss=loss, logits=logits, hidden_states=output.hidden_states)
+
+
+class RecurrentForSequenceClassification(RecurrentWithClassifier):
+    """Logits for a text, from its strongest features over all positions."""
 
     def forward(
         self,

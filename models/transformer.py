@@ -12,7 +12,6 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     PretrainedConfig,
@@ -21,6 +20,7 @@ from transformers import (
 )
 
 from models.blueprint import NO_TEXTS, Blueprint, Corpus, Draft
+from models.heads import auto_model, problem_of
 from models.network import Network
 from models.sources import Folder, Source
 from models.words import word_tokenizer
@@ -57,7 +57,7 @@ class Pretrained(Blueprint):
         return f"weights from {self.source.location()}"
 
     def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
-        return self._read(AutoModelForSequenceClassification, config=draft.config)
+        return self._read(auto_model(draft.problem), config=draft.config)
 
     def _read(self, kind: Any, **options: Any) -> Any:
         location = self.source.location()
@@ -128,7 +128,7 @@ class SmallTransformer(Blueprint):
         return f"the teacher's layers {', '.join(map(str, layers))}" if layers else "random weights"
 
     def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
-        model = AutoModelForSequenceClassification.from_config(draft.config)
+        model = auto_model(draft.problem).from_config(draft.config)
         layers = self._start(draft.config, draft.teacher)
         if layers:
             assert teacher is not None
@@ -195,4 +195,5 @@ def load(folder: Path) -> Network:
     """A network that was saved with `Network.save`, without its exits."""
     blueprint = Pretrained(Folder(str(folder)))
     tokenizer = blueprint.tokenizer(None, NO_TEXTS)
-    return Draft(blueprint, tokenizer, blueprint.config(tokenizer, None), fingerprint.of_tokenizer(tokenizer)).network()
+    config, segmentation = blueprint.config(tokenizer, None), fingerprint.of_tokenizer(tokenizer)
+    return Draft(blueprint, tokenizer, config, segmentation, problem=problem_of(config)).network()

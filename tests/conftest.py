@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 import train
 from models.exits import mean_of_real
+from models.heads import ONE_CLASS
 from models.output import ATTENTION, STATES, ModelOutput, Spec
 from models.words import word_tokenizer
 
@@ -177,6 +179,17 @@ def configure(overrides: list[str]) -> Callable[..., DictConfig]:
     return configure
 
 
+@pytest.fixture(scope="session")
+def in_words() -> Callable[..., dict[str, Any]]:
+    """A batch that tells the word of each token, by tokenizer."""
+
+    def in_words(count: int, **words: list[list[int]]) -> dict[str, Any]:
+        encodings = {name: {"words": torch.tensor(some), "word_count": count} for name, some in words.items()}
+        return {"encodings": encodings}
+
+    return in_words
+
+
 EVERYTHING = frozenset({"logits"}) | STATES | ATTENTION
 
 
@@ -191,8 +204,9 @@ def make_spec() -> Callable[..., Spec]:
         tokenizer: str = "a",
         provides: frozenset[str] = EVERYTHING,
         kind: str = "bert",
+        problem: str = ONE_CLASS,
     ) -> Spec:
-        return Spec(kind, tuple(widths), heads, 0, classes, tokenizer, tokenizer, provides)
+        return Spec(kind, tuple(widths), heads, 0, classes, tokenizer, tokenizer, provides, problem)
 
     return make_spec
 

@@ -20,6 +20,7 @@ KNOWLEDGE = ("none", "response", "feature", "relation", "[response,feature,relat
 MAIN = ("offline", "mutual", "self")
 LOGITS_ALONE = ("collaborative", "label_smoothing", "native_ensemble", "progressive", "teacher_free")
 OTHERS = (*LOGITS_ALONE, "codistillation", "ensemble", "joint", "mean_teacher", "snapshot")
+TAGS_ALONE = ("neighbours",)  # tests/test_tasks.py
 APART = ("codistillation_apart",)  # two runs: tests/kd/test_processes.py
 STAGED = ("annealing", "assistant", "born_again", "self_training")  # whole runs: tests/kd/test_stages.py
 CELLS = [*product(STUDENTS, KNOWLEDGE, MAIN), *product(STUDENTS, ("default", "[feature,relation]"), OTHERS)]
@@ -72,7 +73,7 @@ def refused(student: str, knowledge: str, scheme: str) -> str | None:
 def test_there_are_as_many_cells_as_choices() -> None:
     conf = Path(__file__).parent.parent / "conf"
     assert {path.stem for path in (conf / "student").glob("*.yaml")} == set(STUDENTS)
-    assert {path.stem for path in (conf / "scheme").glob("*.yaml")} == {*MAIN, *OTHERS, *APART, *STAGED}
+    assert {path.stem for path in (conf / "scheme").glob("*.yaml")} == {*MAIN, *OTHERS, *APART, *STAGED, *TAGS_ALONE}
     assert len(CELLS) == 45 + 60
 
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
-import torch
 from torch import Tensor
 
 from models.output import Spec
+from models.pieces import Pieces, present, to_words
 from potstill.errors import UserError
 
 Batch = Mapping[str, Any]
-Pieces = Literal["mean", "first", "max"]
-PIECES = ("mean", "first", "max")
+PIECES = get_args(Pieces)
 
 
 class Alignment:
@@ -46,8 +45,7 @@ class ByWord(Alignment):
 
     Args:
         one, other: fingerprints of the learner's and the teacher's tokenizers.
-        pieces: what stands for a word of several pieces: their `mean`, the `first`, or the greatest number of
-            each dimension (`max`).
+        pieces: what stands for a word of several pieces, see `models.pieces.to_words`.
     """
 
     one: str
@@ -59,14 +57,13 @@ class ByWord(Alignment):
             raise UserError(f"kd.terms: pieces={self.pieces!r} is none of {', '.join(PIECES)}")
 
     def learner(self, states: Tensor, batch: Batch) -> Tensor:
-        return to_words(states, batch["words"][self.one], batch["word_count"], self.pieces)
+        return to_words(states, *words_of(batch, self.one), self.pieces)
 
     def teacher(self, states: Tensor, batch: Batch) -> Tensor:
-        return to_words(states, batch["words"][self.other], batch["word_count"], self.pieces)
+        return to_words(states, *words_of(batch, self.other), self.pieces)
 
     def real(self, mask: Tensor, batch: Batch) -> Tensor:
-        one, other = (present(batch["words"][name], batch["word_count"]) for name in (self.one, self.other))
-        return one & other
+        return present(*words_of(batch, self.one)) & present(*words_of(batch, self.other))
 
 
 def alignment(learner: Spec, teacher: Spec, pieces: Pieces = "mean") -> Alignment:
@@ -90,35 +87,7 @@ def other_tokenizer(learner: Spec, teacher: Spec) -> str | None:
     )
 
 
-def to_words(states: Tensor, words: Tensor, count: int, pieces: Pieces) -> Tensor:
-    """States `[B, count, ...]` of words; zero for words without pieces.
-
-    Args:
-        states: of pieces, `[B, S, ...]`.
-        words: number of the word to which each piece belongs, `[B, S]`; -1 for none.
-        count: how many words the longest text has.
-        pieces: what stands for a word, see `ByWord`.
-    """
-    spread = [1] * (states.dim() - 2)
-    place = _places(words, count)
-    if pieces == "first":
-        rows, length = words.shape
-        positions = torch.arange(length, device=words.device).expand(rows, length)
-        first = words.new_full((rows, count + 1), length).scatter_reduce(1, place, positions, "amin")[:, :-1]
-        index = first.reshape(rows, count, *spread).expand(-1, -1, *states.shape[2:])
-        return torch.cat([states, torch.zeros_like(states[:, :1])], 1).gather(1, index)
-    index = place.reshape(*words.shape, *spread).expand_as(states)
-    empty = states.new_zeros(len(words), count + 1, *states.shape[2:])
-    reduction = "amax" if pieces == "max" else "mean"
-    return empty.scatter_reduce(1, index, states, reduction, include_self=False)[:, :-1]
-
-
-def present(words: Tensor, count: int) -> Tensor:
-    """Which words `[B, count]` have any piece."""
-    found = words.new_zeros(len(words), count + 1).scatter(1, _places(words, count), 1)
-    return found[:, :-1].bool()
-
-
-def _places(words: Tensor, count: int) -> Tensor:
-    """The words, but one too many in place of -1: it takes what belongs to none."""
-    return words.masked_fill(words < 0, count)
+def words_of(batch: Batch, tokenizer: str) -> tuple[Tensor, int]:
+    """The word of each token `[B, S]` of a tokenizer, and how many words the longest text has."""
+    encoding = batch["encodings"][tokenizer]
+    return encoding["words"], encoding["word_count"]

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kd.knowledge.alignment import Alignment, ByWord
 from kd.moment import Moment
 from kd.schedule import Constant, Schedule, schedule_of
 from models.output import LOGITS, Fields, ModelOutput, Spec
-from potstill.errors import UserError
 
 
 class Knowledge(nn.Module, ABC):
@@ -29,10 +29,16 @@ class Knowledge(nn.Module, ABC):
         self.schedules: dict[str, Schedule] = {}
         self.weight = self.follow("weight", weight)
         self.optional = optional
+        self.alignment = Alignment()
+
+    @property
+    def by_word(self) -> bool:
+        """Whether learner and teacher meet in words, once connected."""
+        return isinstance(self.alignment, ByWord)
 
     def follow(self, name: str, value: float | Schedule, zero: bool = True) -> float:
         """Let the attribute `name` be this number, or follow this schedule; gives what it is at first."""
-        self.schedules[name] = schedule_of(value, name, zero)
+        self.schedules[name] = schedule_of(value, f"kd.terms: {name}", zero)
         return self.schedules[name](Moment())
 
     def requires(self, learner: Spec, teacher: Spec) -> tuple[Fields, Fields]:
@@ -40,11 +46,12 @@ class Knowledge(nn.Module, ABC):
         return frozenset({LOGITS}), frozenset({LOGITS})
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
-        """Why the term cannot work between the two, in one line; None where it can."""
-        try:
-            learners, teachers = self.requires(learner, teacher)
-        except UserError as error:  # of a pairing that these depths do not allow
-            return str(error)
+        """Why the term cannot work between the two, in one line; None where it can.
+
+        Raises:
+            UserError: something it is made of does not allow these two.
+        """
+        learners, teachers = self.requires(learner, teacher)
         for role, spec, fields in (("learner", learner, learners), ("teacher", teacher, teachers)):
             for name in sorted({field.name for field in fields} - spec.provides):
                 return f"the {role} ({spec.kind}) gives no {name.replace('_', ' ')}"
@@ -63,9 +70,9 @@ class Knowledge(nn.Module, ABC):
         return ""
 
     def moves(self) -> str:
-        """What changes while the run goes on, for the plan."""
-        moving = {name: schedule for name, schedule in self.schedules.items() if not isinstance(schedule, Constant)}
-        return ", ".join(f"{name} {schedule}" for name, schedule in moving.items())
+        """How the weight changes while the run goes on, for the plan; nothing where it does not."""
+        schedule = self.schedules["weight"]
+        return "" if isinstance(schedule, Constant) else f"weight {schedule}"
 
     @abstractmethod
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:

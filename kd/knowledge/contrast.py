@@ -62,7 +62,7 @@ class InBatchContrast(Layers):
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
         ours, theirs = self.met(learner, teacher)
-        return self.compare(ranks.joined(ours), ranks.joined(theirs), ranks.joined(ids_of(batch, ours)))
+        return self.compare(ranks.joined(ours), ranks.joined(theirs), ranks.joined(batch["id"]))
 
     def met(self, learner: ModelOutput, teacher: ModelOutput) -> tuple[Tensor, Tensor]:
         """Both sides' vectors `[B, dimension]`, of length one."""
@@ -82,8 +82,8 @@ class BankContrast(InBatchContrast):
     """The learner's vector of a text beside the teacher's of it and of many texts seen before, and the other way round.
 
     Paper: Tian et al., "Contrastive Representation Distillation" (CRD), 2020, arXiv 1910.10699: for each pair, is it
-    of one text, or is the other drawn at random? (noise-contrastive estimation). The constants that make scores
-    probabilities are fixed by the first batch. The authors keep a running mean of each example's vector, compare
+    of one text, or is the other drawn at random? (noise-contrastive estimation). The constant that makes scores
+    probabilities is fixed by the first batch. The authors keep a running mean of each example's vector, compare
     with the one kept, and draw 16,384 of other classes; here the other side's vector is the present one, and the bank
     holds the last `size` texts of all processes, all of which count. It is part of the checkpoint.
 
@@ -96,7 +96,7 @@ class BankContrast(InBatchContrast):
 
     bank: Tensor
     bank_ids: Tensor
-    constants: Tensor
+    constant: Tensor
     seen: Tensor
 
     def __init__(self, size: int = 4096, **options: Any):
@@ -107,33 +107,38 @@ class BankContrast(InBatchContrast):
         super().connect(learner, teacher)
         self.register_buffer("bank", torch.zeros(2, self.size, self.dimension))
         self.register_buffer("bank_ids", torch.full((self.size,), -1))
-        self.register_buffer("constants", torch.zeros(2))
+        self.register_buffer("constant", torch.zeros(()))
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
         ours, theirs = self.met(learner, teacher)
-        ids = ids_of(batch, ours)
-        loss = torch.stack([self.told(ours, theirs, ids, side=1), self.told(theirs, ours, ids, side=0)]).sum()
-        if torch.is_grad_enabled():
-            self.remember(ranks.joined(ours.detach()), ranks.joined(theirs.detach()), ranks.joined(ids))
+        ids = batch["id"]
+        together = torch.stack([ours, theirs], 1).detach()
+        if learns := torch.is_grad_enabled():
+            together, their_ids = ranks.joined(together), ranks.joined(ids)
+            self.fix(*together.unbind(1))
+        loss = self.told(ours, theirs, ids, side=1) + self.told(theirs, ours, ids, side=0)
+        if learns:
+            self.remember(together.transpose(0, 1), their_ids)
         return loss
+
+    def fix(self, ours: Tensor, theirs: Tensor) -> None:
+        """Set the constant in the first batch `[N, D]`: the mean score of any two."""
+        scores = ours @ theirs.T / self.temperature
+        first = scores.flatten().logsumexp(0) - log(scores.numel())
+        self.constant = torch.where((self.seen == 0) & first.isfinite(), first, self.constant)
 
     def told(self, anchor: Tensor, positive: Tensor, ids: Tensor, side: int) -> Tensor:
         """The loss of anchors `[B, D]` with the other side's vectors of the same texts, and with those of its bank."""
         noise = (self.bank_ids >= 0) & (self.bank_ids != ids.unsqueeze(1))
         own, others = (anchor * positive).sum(-1, keepdim=True), anchor @ self.bank[side].T
-        if torch.is_grad_enabled():
-            scores = (anchor @ positive.T).detach() / self.temperature
-            first = ranks.mean(scores.flatten().logsumexp(0) - log(scores.numel()))
-            this = (torch.arange(2, device=ids.device) == side) & (self.seen == 0)
-            self.constants = torch.where(this, first, self.constants)
-        return noise_contrastive(torch.cat([own, others], 1) / self.temperature - self.constants[side], noise)
+        return noise_contrastive(torch.cat([own, others], 1) / self.temperature - self.constant, noise)
 
-    def remember(self, ours: Tensor, theirs: Tensor, ids: Tensor) -> None:
-        """Put the texts in the place of those seen longest ago."""
-        ours, theirs, ids = ours[-self.size :], theirs[-self.size :], ids[-self.size :]
+    def remember(self, both: Tensor, ids: Tensor) -> None:
+        """Put the texts' vectors `[2, N, D]` in the place of those seen longest ago."""
+        both, ids = both[:, -self.size :], ids[-self.size :]
         places = (self.seen + torch.arange(len(ids), device=ids.device)) % self.size
-        self.bank = self.bank.index_copy(1, places, torch.stack([ours, theirs]))  # the graph has the old one
+        self.bank = self.bank.index_copy(1, places, both.nan_to_num())  # the graph has the old one
         self.bank_ids = self.bank_ids.index_copy(0, places, ids)
         self.seen = self.seen + len(ids)
 
@@ -150,9 +155,3 @@ def noise_contrastive(ratios: Tensor, noise: Tensor) -> Tensor:
     odds = ratios - count.clamp(min=1).log()
     costs = F.softplus(-odds[:, :1]) + (F.softplus(odds[:, 1:]) * noise).sum(1, keepdim=True)
     return (costs * (count > 0)).mean()
-
-
-def ids_of(batch: Mapping[str, Any], like: Tensor) -> Tensor:
-    """The ids `[B]` of the batch's texts; all different where it has none."""
-    ids = batch.get("id")
-    return torch.arange(len(like), device=like.device) if ids is None else ids

@@ -15,7 +15,7 @@ from kd.knowledge.pairing import Pairs, as_text
 from kd.knowledge.projection import Linear, Projector, widths_of
 from kd.knowledge.reduction import mean_over_real
 from kd.schedule import Schedule
-from models.output import Field, Fields, ModelOutput, Spec
+from models.output import STATES, Field, Fields, ModelOutput, Spec
 from potstill.errors import UserError
 
 Pairing = Callable[[int, int], Pairs]
@@ -51,11 +51,8 @@ class Layers(Knowledge):
         return ours, frozenset(Field(name, its) for name in self.reads for _, its in pairs)
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
-        try:
-            if not self.pairs_of(learner, teacher):
-                return f"its pairing finds no layers to compare between {learner.layers} and {teacher.layers}"
-        except UserError as error:
-            return str(error)
+        if not self.pairs_of(learner, teacher):
+            return f"its pairing finds no layers to compare between {learner.layers} and {teacher.layers}"
         return super().fits(learner, teacher)
 
     def connect(self, learner: Spec, teacher: Spec) -> None:
@@ -96,7 +93,7 @@ class HiddenStates(Layers):
         optional: bool = False,
     ):
         super().__init__(pairing, weight, optional)
-        self.reads = (read,)
+        self.reads = (states(read),)
         self.distance, self.reduction, self.pieces = distance, reduction, pieces
         self.projector, self.matching = projector or Linear(), matching or Sum()
 
@@ -104,10 +101,7 @@ class HiddenStates(Layers):
         if reason := super().fits(learner, teacher):
             return reason
         pairs = self.pairs_of(learner, teacher)
-        try:
-            return self.matching.refusal(pairs) or self.projector.refusal(widths_of(pairs, learner, teacher))
-        except UserError as error:
-            return str(error)
+        return self.matching.refusal(pairs) or self.projector.refusal(widths_of(pairs, learner, teacher))
 
     def connect(self, learner: Spec, teacher: Spec) -> None:
         super().connect(learner, teacher)
@@ -136,38 +130,29 @@ class HiddenStates(Layers):
         return self.matching(mine, its, lambda one, other: self.reduction(self.distance(one, other), real))
 
 
-class AttentionScores(Layers):
-    """Attention before softmax of paired layers, each two real tokens of a text; summed over pairs.
-
-    Papers: TinyBERT (Jiao et al., 2019, arXiv 1909.10351), which found scores to teach faster than
-    probabilities, its code setting masked keys to zero and counting them, while here neither masked keys nor
-    masked queries count; MiniLM (Wang et al., 2020, arXiv 2002.10957) and MobileBERT (Sun et al., 2020, arXiv
-    2004.02984), which compare probabilities. Where the numbers of heads differ, both sides are averaged over heads.
-
-    Args:
-        pairing: depths of learner and teacher to pairs of layers; pairs with embeddings are passed over.
-        distance: of scores `[B, heads, S, S]` and the real keys to `[B, heads, S, S]` or, a number for each query,
-            `[B, heads, S]`: `squared` or `kl_over_keys`.
-        weight, optional: see `Knowledge`.
-    """
-
-    reads = ("attention_scores",)
-
-    def __init__(
-        self,
-        pairing: Pairing,
-        distance: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
-        weight: float | Schedule = 1.0,
-        optional: bool = False,
-    ):
-        super().__init__(pairing, weight, optional)
-        self.distance = distance or squared
+class Attention(Layers):
+    """What terms about the attention of paired layers have in common; pairs with embeddings are passed over."""
 
     def pairs_of(self, learner: Spec, teacher: Spec) -> Pairs:
         return [(mine, its) for mine, its in super().pairs_of(learner, teacher) if mine and its]
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
         return super().fits(learner, teacher) or other_tokenizer(learner, teacher)
+
+
+class AttentionScores(Attention):
+    """Attention before softmax of paired layers, each two real tokens of a text; summed over pairs.
+
+    Paper: TinyBERT (Jiao et al., 2019, arXiv 1909.10351), which found scores to teach faster than probabilities. Its
+    code sets masked keys to zero and counts them; here neither masked keys nor masked queries count. Where the numbers
+    of heads differ, both sides are averaged over heads.
+
+    Args:
+        pairing: depths of learner and teacher to pairs of layers.
+        weight, optional: see `Knowledge`.
+    """
+
+    reads = ("attention_scores",)
 
     def connect(self, learner: Spec, teacher: Spec) -> None:
         super().connect(learner, teacher)
@@ -178,16 +163,41 @@ class AttentionScores(Layers):
         return f"{super().describe(learner, teacher)}{heads}"
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
+        keys, queries = learner.mask[:, None, None, :], learner.mask[:, None, :, None]
         losses = []
         for mine, its in self.pairs:
             ours, theirs = learner.attention_scores[mine], teacher.attention_scores[its]
             if self.average_heads:
                 ours, theirs = ours.mean(1, keepdim=True), theirs.mean(1, keepdim=True)
-            losses.append(over_queries(self.distance, ours, theirs, learner.mask))
+            losses.append(mean_over_real((ours - theirs).square(), keys & queries))
         return torch.stack(losses).sum()
 
 
-class SelfAttentionRelations(Layers):
+class AttentionProbabilities(Attention):
+    """Each head's probabilities of paired layers: KL, averaged over heads and real tokens, summed over pairs.
+
+    Papers: MiniLM (Wang et al., 2020, arXiv 2002.10957), of the last layer; MobileBERT (Sun et al., 2020, arXiv
+    2004.02984), of every layer, divided by their number. The numbers of heads have to agree.
+
+    Args:
+        pairing: depths of learner and teacher to pairs of layers.
+        weight, optional: see `Knowledge`.
+    """
+
+    reads = ("attention_scores",)
+
+    def fits(self, learner: Spec, teacher: Spec) -> str | None:
+        if reason := super().fits(learner, teacher):
+            return reason
+        equal = learner.heads == teacher.heads
+        return None if equal else f"head by head, but the learner has {learner.heads} and the teacher {teacher.heads}"
+
+    def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
+        both = ((learner.attention_scores[mine], teacher.attention_scores[its]) for mine, its in self.pairs)
+        return torch.stack([kl_over_keys(ours, theirs, learner.mask) for ours, theirs in both]).sum()
+
+
+class SelfAttentionRelations(Attention):
     """How queries, keys and values of a text's tokens attend to their own kind: scaled dot products, softmax, KL.
 
     Papers: MiniLMv2 (Wang et al., 2021, arXiv 2012.15828), and the value relation of MiniLM (Wang et al., 2020,
@@ -214,10 +224,12 @@ class SelfAttentionRelations(Layers):
         super().__init__(pairing, weight, optional)
         if not reads or set(reads) - {"queries", "keys", "values"}:
             raise UserError(f"kd.terms: reads {list(reads)}: name some of queries, keys, values")
+        if relation_heads is not None and (not isinstance(relation_heads, int) or relation_heads < 1):
+            raise UserError(f"kd.terms: relation_heads {relation_heads!r} is not a whole number above 0")
         self.reads, self.relation_heads = tuple(reads), relation_heads
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
-        if reason := super().fits(learner, teacher) or other_tokenizer(learner, teacher):
+        if reason := super().fits(learner, teacher):
             return reason
         heads = self._heads(learner, teacher)
         for role, spec in (("learner", learner), ("teacher", teacher)):
@@ -241,7 +253,7 @@ class SelfAttentionRelations(Layers):
                     relations(getattr(output, read)[layer], self.heads)
                     for output, layer in ((learner, mine), (teacher, its))
                 )
-                losses.append(over_queries(kl_over_keys, ours, theirs, learner.mask))
+                losses.append(kl_over_keys(ours, theirs, learner.mask))
         return torch.stack(losses).sum()
 
     def _heads(self, learner: Spec, teacher: Spec) -> int:
@@ -251,23 +263,21 @@ class SelfAttentionRelations(Layers):
         return max(heads for heads in range(1, MOST_RELATION_HEADS + 1) if common % heads == 0)
 
 
-def squared(learner: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:
-    """Squared difference of scores `[B, heads, S, S]`, two tokens at a time."""
-    return (learner - teacher).square()
+def states(read: str) -> str:
+    """The field of that name, which has to hold a layer's states.
+
+    Raises:
+        UserError: there is none.
+    """
+    if read not in STATES:
+        raise UserError(f"kd.terms: read={read!r} is none of {', '.join(sorted(STATES))}")
+    return read
 
 
-def kl_over_keys(learner: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:
-    """`KL(teacher || learner)` of each query's attention to the real keys `[B, 1, 1, S]`; `[B, heads, S]`."""
-    return kl(*(scores.masked_fill(~keys, NEVER).log_softmax(-1) for scores in (learner, teacher)))
-
-
-def over_queries(
-    distance: Callable[[Tensor, Tensor, Tensor], Tensor], learner: Tensor, teacher: Tensor, mask: Tensor
-) -> Tensor:
-    """Mean distance of scores `[B, heads, S, S]` over real queries, and over real keys where it tells them apart."""
-    keys, queries = mask[:, None, None, :], mask[:, None, :]
-    values = distance(learner, teacher, keys)
-    return mean_over_real(values, keys & queries.unsqueeze(-1) if values.dim() == 4 else queries)
+def kl_over_keys(learner: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Mean `KL(teacher || learner)` of what each real query of `[B, heads, S, S]` scores makes of the real keys."""
+    ours, theirs = (scores.masked_fill(~mask[:, None, None, :], NEVER).log_softmax(-1) for scores in (learner, teacher))
+    return mean_over_real(kl(ours, theirs), mask[:, None, :])
 
 
 def relations(vectors: Tensor, heads: int) -> Tensor:

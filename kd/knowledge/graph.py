@@ -24,16 +24,16 @@ class GraphNetwork(nn.Module):
     """Tells a text's vector of one layer from all texts' vectors of a lower one, by what it attends to.
 
     Args:
-        width: H of the vectors.
+        lower, upper: widths of the vectors of the two layers.
         heads: of its attention.
         inner: width of a head.
     """
 
-    def __init__(self, width: int, heads: int, inner: int):
+    def __init__(self, lower: int, upper: int, heads: int, inner: int):
         super().__init__()
         self.heads = heads
-        self.sender, self.receiver = nn.Linear(width, heads * inner), nn.Linear(width, heads * inner)
-        self.embedding, self.estimator = nn.Linear(width, heads * inner), nn.Linear(heads * inner, width)
+        self.sender, self.receiver = nn.Linear(upper, heads * inner), nn.Linear(lower, heads * inner)
+        self.embedding, self.estimator = nn.Linear(lower, heads * inner), nn.Linear(heads * inner, upper)
 
     def forward(self, lower: Tensor, upper: Tensor) -> Tensor:
         """Log-probabilities `[heads, N, N]` of which text below each text above looks at, from vectors `[N, H]`."""
@@ -94,7 +94,7 @@ class RepresentationGraph(Layers):
         super().connect(learner, teacher)
         self.projections = Linear().projections(widths_of(self.pairs, learner, teacher))
         steps = pairwise(teacher.widths[its] for _, its in self.pairs)
-        self.networks = nn.ModuleList(GraphNetwork(lower, self.heads, self.inner) for lower, _ in steps)
+        self.networks = nn.ModuleList(GraphNetwork(*widths, self.heads, self.inner) for widths in steps)
 
     def describe(self, learner: Spec, teacher: Spec) -> str:
         return f"{super().describe(learner, teacher)}, {self.heads} heads"

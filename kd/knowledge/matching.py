@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from kd import ranks
 from kd.knowledge.pairing import Pairs
+from potstill.errors import UserError
 
 Compare = Callable[[Tensor, Tensor], Tensor]  # states `[B, ..., H]` of learner and teacher to a loss
-Layers = Mapping[int, Tensor]
+States = Mapping[int, Tensor]  # by layer
 
 
 class Matching(nn.Module, ABC):
@@ -29,14 +30,14 @@ class Matching(nn.Module, ABC):
         self.pairs = pairs
 
     @abstractmethod
-    def forward(self, learner: Layers, teacher: Layers, compare: Compare) -> Tensor:
+    def forward(self, learner: States, teacher: States, compare: Compare) -> Tensor:
         """The loss of states that are already of one width, by layer; those of the teacher without gradient."""
 
 
 class Sum(Matching):
     """All pairs, each as it is."""
 
-    def forward(self, learner: Layers, teacher: Layers, compare: Compare) -> Tensor:
+    def forward(self, learner: States, teacher: States, compare: Compare) -> Tensor:
         return torch.stack([compare(learner[mine], teacher[its]) for mine, its in self.pairs]).sum()
 
 
@@ -49,13 +50,14 @@ class RandomChoice(Matching):
 
     def refusal(self, pairs: Pairs) -> str | None:
         mine, its = sides(pairs)
-        return f"{len(mine)} layers cannot draw from {len(its)}" if len(mine) > len(its) else None
+        few = f"{len(mine)} layers cannot draw from {len(its)}" if len(mine) > len(its) else None
+        return not_whole(pairs) or few
 
     def connect(self, pairs: Pairs) -> None:
         super().connect(pairs)
         self.mine, self.its = sides(pairs)
 
-    def forward(self, learner: Layers, teacher: Layers, compare: Compare) -> Tensor:
+    def forward(self, learner: States, teacher: States, compare: Compare) -> Tensor:
         drawn = sorted(self.its[number] for number in torch.randperm(len(self.its))[: len(self.mine)].tolist())
         return torch.stack(
             [compare(learner[mine], teacher[its]) for mine, its in zip(self.mine, drawn, strict=True)]
@@ -77,7 +79,7 @@ class AttentionWeighted(Matching):
         super().__init__()
         self.scaled = scaled
 
-    def forward(self, learner: Layers, teacher: Layers, compare: Compare) -> Tensor:
+    def forward(self, learner: States, teacher: States, compare: Compare) -> Tensor:
         losses = []
         for layer in dict.fromkeys(mine for mine, _ in self.pairs):
             ours = learner[layer]
@@ -105,12 +107,12 @@ class OptimalTransport(Matching):
 
     def __init__(self, smoothing: float = 0.05, rounds: int = 100):
         super().__init__()
+        if not smoothing > 0 or not isinstance(rounds, int) or rounds < 1:
+            raise UserError(f"kd.terms: {rounds!r} rounds with smoothing {smoothing!r} find no transport")
         self.smoothing, self.rounds = smoothing, rounds
 
     def refusal(self, pairs: Pairs) -> str | None:
-        mine, its = sides(pairs)
-        whole = len(set(pairs)) == len(mine) * len(its)
-        return None if whole else "optimal transport is between all layers of two sets; take the pairing every"
+        return not_whole(pairs)
 
     def connect(self, pairs: Pairs) -> None:
         super().connect(pairs)
@@ -118,7 +120,7 @@ class OptimalTransport(Matching):
         self.register_buffer("learner_weights", torch.full((len(self.mine),), 1 / len(self.mine)))
         self.register_buffer("teacher_weights", torch.full((len(self.its),), 1 / len(self.its)))
 
-    def forward(self, learner: Layers, teacher: Layers, compare: Compare) -> Tensor:
+    def forward(self, learner: States, teacher: States, compare: Compare) -> Tensor:
         costs = torch.stack(
             [torch.stack([compare(learner[mine], teacher[its]) for its in self.its]) for mine in self.mine]
         )
@@ -128,6 +130,13 @@ class OptimalTransport(Matching):
             self.learner_weights = cheaper_more(self.learner_weights, (flow * known).sum(1))
             self.teacher_weights = cheaper_more(self.teacher_weights, (flow * known).sum(0))
         return (flow * costs).sum()
+
+
+def not_whole(pairs: Pairs) -> str | None:
+    """Why a method that takes any layer with any cannot; None where it can."""
+    mine, its = sides(pairs)
+    whole = len(set(pairs)) == len(mine) * len(its)
+    return None if whole else "each layer has to be paired with all of the others'; take the pairing every"
 
 
 def sides(pairs: Pairs) -> tuple[list[int], list[int]]:
@@ -149,4 +158,5 @@ def transport(costs: Tensor, rows: Tensor, columns: Tensor, smoothing: float, ro
 def cheaper_more(weights: Tensor, spent: Tensor) -> Tensor:
     """Weights that sum to one, in inverse proportion to what each layer spent a unit of weight."""
     each = (spent / weights).clamp(min=1e-12)
-    return (each.sum() / each) / (each.sum() / each).sum()
+    shares = (1 / each) / (1 / each).sum()
+    return torch.where(shares.isfinite().all(), shares, weights)  # an overflow is not to be remembered

@@ -2,22 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from kd import ranks
-from kd.knowledge.alignment import Pieces, alignment
+from kd.knowledge.alignment import ByText, Pieces, alignment
 from kd.knowledge.differences import squared
-from kd.knowledge.feature import Layers, Pairing, Reduction, States
+from kd.knowledge.feature import Layers, Pairing, Reduction, States, states
 from kd.knowledge.pairing import Pairs, last
 from kd.knowledge.projection import Linear, Projector, widths_of
 from kd.knowledge.reduction import mean_over_texts
 from kd.knowledge.structures import SMALLEST
 from kd.schedule import Schedule
 from models.output import ModelOutput, Spec
-from potstill.errors import UserError
 
 Structure = Callable[[Tensor, Tensor], Tensor]
 Difference = Callable[[Tensor, Tensor], Tensor]
@@ -26,8 +25,8 @@ Difference = Callable[[Tensor, Tensor], Tensor]
 class Relation(Layers):
     """Compares a structure of the learner's vectors with that of the teacher's; summed over pairs of layers.
 
-    The vectors are those of the texts of a batch (of all processes that share it), or of the tokens of a text, or of
-    all tokens of a batch; words, where two tokenizers differ.
+    The vectors are those of the texts of a batch, of all processes that share it, or those of the tokens of a text, of
+    its words where two tokenizers differ.
 
     Args:
         structure: of vectors `[G, N, H]` and a mask `[G, N]`, see `kd.knowledge.structures`.
@@ -35,7 +34,6 @@ class Relation(Layers):
         reduction: of the differences of each group to a number.
         pairing: depths of learner and teacher to pairs of layers.
         read: a vector a text (`mean_states` or `cls_states`), or one a token (`hidden_states`).
-        within: whose tokens lie to one another: those of a `text`, or all of a `batch`.
         pieces: what stands for a word: `mean`, `first` or `max` of its pieces.
         weight, optional: see `Knowledge`.
     """
@@ -47,20 +45,18 @@ class Relation(Layers):
         reduction: Reduction = mean_over_texts,
         pairing: Pairing = last,
         read: States = "mean_states",
-        within: Literal["text", "batch"] = "text",
         pieces: Pieces = "mean",
         weight: float | Schedule = 1.0,
         optional: bool = False,
     ):
         super().__init__(pairing, weight, optional)
-        if within not in ("text", "batch"):
-            raise UserError(f"kd.terms: within={within!r} is neither text nor batch")
         self.structure, self.difference, self.reduction = structure, difference, reduction
-        self.reads, self.within, self.pieces = (read,), within, pieces
+        self.reads, self.pieces = (states(read),), pieces
 
     def connect(self, learner: Spec, teacher: Spec) -> None:
         super().connect(learner, teacher)
-        self.alignment = alignment(learner, teacher, self.pieces)
+        by_token = self.reads == ("hidden_states",)
+        self.alignment = alignment(learner, teacher, self.pieces) if by_token else ByText()
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
         (read,) = self.reads
@@ -76,7 +72,7 @@ class Relation(Layers):
     def compare(self, learner: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         """The loss between vectors `[G, N, H_learner]` and `[G, N, H_teacher]` that `mask` `[G, N]` has."""
         differences = self.difference(self.structure(learner, mask), self.structure(teacher, mask))
-        return self.reduction(differences, every(mask, differences.dim()))
+        return self.reduction(differences, all_there(mask, differences.dim()))
 
     def _of_texts(self, ours: Tensor, theirs: Tensor) -> Tensor:
         ours, theirs = ranks.joined(ours), ranks.joined(theirs)
@@ -84,10 +80,41 @@ class Relation(Layers):
 
     def _of_tokens(self, ours: Tensor, theirs: Tensor, mask: Tensor, batch: Mapping[str, Any]) -> Tensor:
         ours, theirs = self.alignment.learner(ours, batch), self.alignment.teacher(theirs, batch)
-        real = self.alignment.real(mask, batch)
-        if self.within == "batch":
-            ours, theirs, real = (tensor.flatten(0, 1)[None] for tensor in (ours, theirs, real))
-        return self.compare(ours, theirs, real)
+        return self.compare(ours, theirs, self.alignment.real(mask, batch))
+
+
+class KernelAlignment(Layers):
+    """One minus the linear centred kernel alignment (CKA) of all tokens' states in a batch; summed over pairs.
+
+    Paper: Kornblith et al., "Similarity of Neural Network Representations Revisited", 2019, arXiv 1905.00414. Tokens,
+    or words where two tokenizers differ, are those of this process; with fewer of them than a state has numbers,
+    any two sets of states look alike.
+
+    Args:
+        pairing: depths of learner and teacher to pairs of layers.
+        pieces: what stands for a word: `mean`, `first` or `max` of its pieces.
+        weight, optional: see `Knowledge`.
+    """
+
+    reads = ("hidden_states",)
+
+    def __init__(
+        self, pairing: Pairing, pieces: Pieces = "mean", weight: float | Schedule = 1.0, optional: bool = False
+    ):
+        super().__init__(pairing, weight, optional)
+        self.pieces = pieces
+
+    def connect(self, learner: Spec, teacher: Spec) -> None:
+        super().connect(learner, teacher)
+        self.alignment = alignment(learner, teacher, self.pieces)
+
+    def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
+        real, losses = self.alignment.real(learner.mask, batch), []
+        for mine, its in self.pairs:
+            ours = self.alignment.learner(learner.hidden_states[mine], batch)
+            theirs = self.alignment.teacher(teacher.hidden_states[its], batch)
+            losses.append(1 - kernel_alignment(ours.flatten(0, 1), theirs.flatten(0, 1), real.flatten()))
+        return torch.stack(losses).sum()
 
 
 class FlowMatrices(Layers):
@@ -164,7 +191,22 @@ class StepLengths(Layers):
         return torch.stack([squared(lengths(*mine), lengths(*its)).mean() for mine, its in steps]).sum()
 
 
-def every(mask: Tensor, dimensions: int) -> Tensor:
+def kernel_alignment(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    """Linear CKA of `[N, H]` and `[N, H']` over the rows that are there, through `[H, H']` matrices; 1 if constant."""
+    x, y = (centred(some, mask) for some in (x, y))
+    norms = [(some.T @ some).norm() for some in (x, y)]
+    alike = (x.T @ y).square().sum() / (norms[0] * norms[1]).clamp(min=SMALLEST)
+    return torch.where(torch.stack(norms).amin() < SMALLEST, 1 + 0 * alike, alike)
+
+
+def centred(x: Tensor, mask: Tensor) -> Tensor:
+    """Rows `[N, H]` less their mean, of a size at which squares of squares do not overflow; zero where none is."""
+    real = mask.unsqueeze(-1)
+    count = real.sum().clamp(min=1)
+    return (x - (x * real).sum(0) / count) * real / (count * x.shape[-1]) ** 0.5
+
+
+def all_there(mask: Tensor, dimensions: int) -> Tensor:
     """Where all of the vectors are there that an entry is about: `[G, N]`, `[G, N, N]`, or `[G, N, N, N]`."""
     real = mask
     for _ in range(dimensions - 2):

@@ -8,17 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from data.task import IGNORED
-from kd.knowledge import weighting
-from kd.knowledge.alignment import Alignment, alignment
 from kd.knowledge.base import Knowledge
 from kd.knowledge.distances import kl, mse, soft_targets
+from kd.knowledge.weighting import even
 from kd.moment import Moment
 from kd.schedule import Schedule
+from models.heads import ANY_LABEL, NUMBER, ONE_CLASS
 from models.output import ModelOutput, Spec
 from potstill.errors import UserError
-
-ONE_CLASS, ANY_LABEL = "single_label_classification", "multi_label_classification"
 
 Distance = Callable[..., Tensor]
 Weighting = Callable[[Tensor, Tensor], Tensor]
@@ -27,9 +24,8 @@ Weighting = Callable[[Tensor, Tensor], Tensor]
 class Logits(Knowledge):
     """A distance between the logits of learner and teacher, averaged over the rows.
 
-    Rows are texts, or the real tokens where every token has logits of its own; words, where the two tokenizers
-    differ, the logits of a word being the mean of its pieces'. Where a text may have any of several labels, each is
-    a row with two classes, yes and no.
+    Rows are texts, or words where every word has logits of its own. Where a text may have any of several labels, each
+    of them is a distribution over yes and no, and their distances are summed.
 
     Args:
         distance: of `[..., C]` logits to `[...]`, e.g. `kd.knowledge.distances.mse` for logit regression (Ba &
@@ -50,23 +46,26 @@ class Logits(Knowledge):
         distance: Distance,
         temperature: float | Schedule | None = None,
         standardise: bool = False,
-        weighting: Weighting = weighting.even,
+        weighting: Weighting = even,
         weight: float | Schedule = 1.0,
         optional: bool = False,
     ):
         super().__init__(weight, optional)
         self.temperature = None if temperature is None else self.follow("temperature", temperature, zero=False)
         self.distance, self.standardise, self.weighting = distance, standardise, weighting
-        self.alignment = Alignment()
         self.problem = ONE_CLASS
 
     def connect(self, learner: Spec, teacher: Spec) -> None:
-        self.alignment = alignment(learner, teacher)
         self.problem = learner.problem
 
     def fits(self, learner: Spec, teacher: Spec) -> str | None:
-        if (learner.classes, learner.problem) != (teacher.classes, teacher.problem):
+        if learner.problem != teacher.problem:
+            ours, theirs = (spec.problem.replace("_", " ") for spec in (learner, teacher))
+            return f"the learner's task is {ours}, the teacher's {theirs}"
+        if learner.classes != teacher.classes:
             return f"the learner has {learner.classes} classes, the teacher {teacher.classes}"
+        if self.weighting is not even and (learner.problem == NUMBER or self.temperature is None):
+            return "without probabilities there is nothing to weigh rows by; leave weighting out"
         classes = 2 if learner.problem == ANY_LABEL else learner.classes
         for least, reason in self._needs():
             if classes < least:
@@ -85,23 +84,19 @@ class Logits(Knowledge):
         ours, theirs, labels, real = self._rows(learner, teacher, batch)
         weights = self.weighting(theirs, labels) * real
         costs = self.compare(self._ready(ours), self._ready(theirs), labels, real)
-        return (costs * weights).sum() / weights.sum().clamp(min=1e-12)
+        labels_a_text = costs.shape[-1] if self._by_label else 1  # summed, as the loss on the labels is
+        return labels_a_text * (costs * weights).sum() / weights.sum().clamp(min=1e-12)
 
     def _rows(
         self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Any, Tensor]:
         """Logits of both, labels, and which rows are real."""
         ours, theirs, labels = learner.logits, teacher.logits, batch.get("labels")
-        if self.problem == ANY_LABEL and self.temperature is not None:
+        if self._by_label:
             ours, theirs = (torch.stack([torch.zeros_like(logits), logits], -1) for logits in (ours, theirs))
-            real = torch.ones(ours.shape[:-1], dtype=torch.bool, device=ours.device)
-        elif ours.dim() > 2:
-            ours, theirs = self.alignment.learner(ours, batch), self.alignment.teacher(theirs, batch)
-            real = self.alignment.real(learner.mask, batch)
-        else:
-            real = torch.ones(len(ours), dtype=torch.bool, device=ours.device)
-        if labels is None or labels.shape != real.shape:  # words have none
-            labels = torch.full(real.shape, IGNORED, device=ours.device)
+        real = torch.ones(ours.shape[:-1], dtype=torch.bool, device=ours.device)
+        for output in (learner, teacher):
+            real = real if output.rows is None else real & output.rows
         return ours, theirs, labels, real
 
     def compare(self, learner: Tensor, teacher: Tensor, labels: Tensor, real: Tensor) -> Tensor:
@@ -115,8 +110,12 @@ class Logits(Knowledge):
         return self.distance(learner, teacher, *(() if self.temperature is None else (self.temperature,)))
 
     def describe(self, learner: Spec, teacher: Spec) -> str:
-        said = [] if self.temperature is None else [f"T = {self.temperature:g}"]
+        said = [f"T = {schedule}"] if (schedule := self.schedules.get("temperature")) else []
         return ", ".join([*said, *(["standardised"] if self.standardise else [])])
+
+    @property
+    def _by_label(self) -> bool:
+        return self.problem == ANY_LABEL and self.temperature is not None
 
     def _ready(self, logits: Tensor) -> Tensor:
         return standardised(logits) if self.standardise else logits

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SMALLEST = 1e-12
+NEAR = 1e-6
 
 
 def relative_distances(x: Tensor, mask: Tensor) -> Tensor:
@@ -27,7 +28,9 @@ def angles(x: Tensor, mask: Tensor) -> Tensor:
 
     Work and memory grow with the cube of N.
     """
-    directions = F.normalize(x.unsqueeze(1) - x.unsqueeze(2), dim=-1, eps=SMALLEST) * pairs(mask).unsqueeze(-1)
+    differences = x.unsqueeze(1) - x.unsqueeze(2)
+    together = differences.square().sum(-1, keepdim=True) < NEAR**2  # have no direction, and would have any gradient
+    directions = F.normalize(differences.masked_fill(together, 0), dim=-1) * pairs(mask).unsqueeze(-1)
     return directions @ directions.transpose(-1, -2)
 
 
@@ -55,18 +58,6 @@ def affinities(x: Tensor, mask: Tensor) -> Tensor:
     """
     closeness = (cosines(x, mask) + 1) / 2 * pairs(mask)
     return closeness / closeness.sum(-1, keepdim=True).clamp(min=SMALLEST)
-
-
-def centred_gram(x: Tensor, mask: Tensor) -> Tensor:
-    """Dot products of the centred vectors, of length `1 / sqrt(2)` in all.
-
-    The total of the squared differences of two of them is one minus the linear centred kernel alignment (CKA,
-    Kornblith et al., 2019, arXiv 1905.00414).
-    """
-    real = mask.unsqueeze(-1)
-    mean = (x * real).sum(1, keepdim=True) / real.sum(1, keepdim=True).clamp(min=1)
-    products = gram((x - mean) / x.shape[-1] ** 0.5, mask)
-    return products / (math.sqrt(2) * products.flatten(1).norm(dim=1).clamp(min=SMALLEST))[:, None, None]
 
 
 def channel_gram(x: Tensor, mask: Tensor) -> Tensor:

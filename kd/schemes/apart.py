@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from kd import ranks
 from kd.moment import Moment
-from kd.schemes.base import STUDENT, Lesson, Pair, Scheme, Step, logits_only
+from kd.schemes.base import CLASSES, STUDENT, Lesson, Pair, Scheme, Step, logits_only
 from kd.schemes.codistillation import OTHERS, check_exchange
 from kd.schemes.group import check_names, mean_of_probabilities, saying
 from models.network import Network
@@ -32,7 +32,7 @@ class CodistillationApart(Scheme):
         burn_in: share of the training before the first exchange.
     """
 
-    needs_classes = True
+    suits = CLASSES
 
     def __init__(self, folder: str, name: str, others: Sequence[str], interval: int = 50, burn_in: float = 0.1):
         super().__init__()
@@ -80,7 +80,7 @@ class CodistillationApart(Scheme):
         said = [step.run(name) for name in self._heard]
         if len(said) < 2:
             return said[0] if said else None
-        return saying(mean_of_probabilities([output.logits for output in said]), student)
+        return saying(mean_of_probabilities([output.logits for output in said]), student, said)
 
     def _write(self, network: Network) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -11,10 +11,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from kd.moment import Moment
 from models.blueprint import Blueprint
+from models.heads import ONE_CLASS, TAGS
 from models.network import Network
 from models.output import Fields, ModelOutput, Spec
 
 STUDENT, TEACHER = "student", "teacher"
+CLASSES = frozenset({ONE_CLASS, TAGS})  # problems in which logits are those of classes
 
 Run = Callable[[str], ModelOutput]
 
@@ -97,7 +99,7 @@ class Scheme(nn.Module, ABC):
         outcome: the network that is saved and reported.
         keeps_exits: whether the student's exits are of use afterwards.
         takes_unlabelled: whether rows without label teach anything.
-        needs_classes: whether it makes something of the labels that only one class a row allows.
+        suits: the problems, see `models.heads`, that it has a meaning for; None: all.
         learning_rate: of the scheme's own weights; None: the optimizer's.
     """
 
@@ -105,7 +107,7 @@ class Scheme(nn.Module, ABC):
     outcome: ClassVar[str] = STUDENT
     keeps_exits: ClassVar[bool] = False
     takes_unlabelled: ClassVar[bool] = True
-    needs_classes: bool = False
+    suits: frozenset[str] | None = None
     learning_rate: ClassVar[float | None] = None
 
     def teachers(self) -> Mapping[str, Any]:

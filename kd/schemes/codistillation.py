@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from kd.moment import Moment
-from kd.schemes.base import Lesson, Pair, Scheme, Step, logits_only
+from kd.schemes.base import CLASSES, Lesson, Pair, Scheme, Step, logits_only
 from kd.schemes.group import learners, mean_of_probabilities, peers_of, saying
 from models.blueprint import Blueprint
 from models.network import Network
@@ -27,7 +27,7 @@ class Codistillation(Scheme):
         burn_in: share of the training before the first exchange.
     """
 
-    needs_classes = True
+    suits = CLASSES
 
     def __init__(self, peers: Mapping[str, Blueprint] | None = None, interval: int = 50, burn_in: float = 0.1):
         super().__init__()
@@ -65,7 +65,7 @@ class Codistillation(Scheme):
         said = [step.run(name) for name in pair.teachers]
         if len(said) == 1:
             return said[0]
-        return saying(mean_of_probabilities([output.logits for output in said]), learner)
+        return saying(mean_of_probabilities([output.logits for output in said]), learner, said)
 
     def _start(self, moment: Moment) -> int:
         return int(self.burn_in * moment.updates)

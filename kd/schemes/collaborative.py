@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from kd.schemes.base import Lesson, Pair, Scheme, Step, logits_only
 from kd.schemes.group import learners, mean_of_logits, peers_of, saying
 from models.blueprint import Blueprint
+from models.heads import ONE_CLASS
 from models.output import Spec
 from potstill.errors import UserError
 
@@ -29,7 +30,7 @@ class Collaborative(Scheme):
     """
 
     takes_unlabelled: ClassVar[bool] = False
-    needs_classes = True
+    suits = frozenset({ONE_CLASS})
 
     def __init__(self, target: str = "minlogit", peers: Mapping[str, Blueprint] | None = None):
         super().__init__()

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from kd.schemes.base import STUDENT, TEACHER, Lesson, Pair, Scheme, Step, logits_only
+from kd.schemes.base import CLASSES, STUDENT, TEACHER, Lesson, Pair, Scheme, Step, logits_only
 from kd.schemes.group import check_names, mean_of_logits, mean_of_probabilities, saying
 from models.output import LOGITS, Fields, ModelOutput, Spec
 from potstill.errors import UserError
@@ -54,7 +54,7 @@ class Ensemble(Scheme):
         self._teachers = dict(teachers) if teachers else {"second": None}
         self._members = (*([TEACHER] if include_own else []), *self._teachers)
         self.average, self.weighted, self.temperature = average, weights, temperature
-        self.needs_classes = average == "probabilities" or weights == "confidence"
+        self.suits = CLASSES if average == "probabilities" or weights == "confidence" else None
         if weights == "learned":
             self.preference = nn.Parameter(torch.zeros(len(self._members)))
 
@@ -73,12 +73,13 @@ class Ensemble(Scheme):
         return dict.fromkeys(self._members, frozenset({LOGITS}))
 
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
-        student, mixture = step.run(STUDENT), self.mixture([step.run(name).logits for name in self._members])
+        student, members = step.run(STUDENT), [step.run(name) for name in self._members]
+        mixture = self.mixture([member.logits for member in members])
         for pair in pairs:
             if pair.learner == MIXTURE:
                 yield Lesson(pair, ModelOutput(mixture, student.mask))
             elif pair.teacher == MIXTURE:
-                yield Lesson(pair, student, saying(mixture, student))
+                yield Lesson(pair, student, saying(mixture, student, members))
             else:
                 assert pair.teacher is not None
                 yield Lesson(pair, student, step.run(pair.teacher), 1 / len(self._members), 0.0)

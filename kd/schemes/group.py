@@ -60,6 +60,12 @@ def shares(weights: Tensor | None, stacked: Tensor) -> Tensor:
     return weights.clamp(min=SMALLEST)
 
 
-def saying(logits: Tensor, like: ModelOutput) -> ModelOutput:
-    """An output of these logits alone, out of reach of any gradient, for the positions of another one."""
-    return ModelOutput(logits.detach(), like.mask)
+def saying(logits: Tensor, like: ModelOutput, members: Iterable[ModelOutput] = ()) -> ModelOutput:
+    """An output of these logits alone, out of reach of any gradient, for the texts of another one.
+
+    Of words, those that the members have, too, of whose logits these are made.
+    """
+    rows = like.rows
+    for member in members:
+        rows = rows if member.rows is None or rows is None else rows & member.rows
+    return ModelOutput(logits.detach(), like.mask, rows=rows)

@@ -11,6 +11,7 @@ from kd import ranks
 from kd.moment import Moment
 from kd.schemes.base import STUDENT, Lesson, Pair, Scheme, Step, logits_only
 from kd.schemes.group import saying
+from models.heads import ONE_CLASS
 from models.output import Spec
 from potstill.errors import UserError
 
@@ -32,7 +33,7 @@ class Progressive(Scheme):
         weight: of the predictions in the last epoch.
     """
 
-    needs_classes = True
+    suits = frozenset({ONE_CLASS})
 
     def __init__(self, weight: float = 0.8):
         super().__init__()

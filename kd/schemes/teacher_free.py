@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from kd.schemes.base import STUDENT, Lesson, Pair, Scheme, Step, logits_only
 from kd.schemes.group import saying
+from models.heads import ONE_CLASS
 from models.output import Spec
 from potstill.errors import UserError
 
@@ -29,7 +30,7 @@ class TeacherFree(Scheme):
     """
 
     takes_unlabelled: ClassVar[bool] = False
-    needs_classes = True
+    suits = frozenset({ONE_CLASS})
 
     def __init__(self, weight: float = 0.1, correct: float = 0.99, temperature: float | None = 20.0):
         super().__init__()

@@ -56,8 +56,19 @@ class Snapshot:
                 f"store.folder: {self.folder} lacks rows that a run counts on; do all its processes see it?"
             )
         places = self.places(ids)
-        where = zip(self._shard_of[places].tolist(), self._row_of[places].tolist(), strict=True)
+        shards, rows = self._shard_of[places], self._row_of[places]
+        if ragged.LENGTH not in self._shape:
+            return self._of_one_size(shards, rows)
+        where = zip(shards.tolist(), rows.tolist(), strict=True)
         return ragged.pad([self._row(*place) for place in where], self._shape, lengths, width)
+
+    def _of_one_size(self, shards: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Rows that all have the column's shape, a shard at a time."""
+        batch = self._values[0].new_empty(len(rows), *self._shape)
+        for shard in np.unique(shards).tolist():
+            here = torch.from_numpy(shards == shard)
+            batch[here] = self._values[shard].view(-1, *self._shape)[torch.from_numpy(rows)[here]]
+        return batch
 
     def _row(self, shard: int, row: int) -> Tensor:
         ends = self._ends[shard]

@@ -6,6 +6,7 @@ import numpy as np
 
 from kd.store.ragged import LENGTH, Shape
 from kd.store.store import DTYPES
+from models.heads import TAGS
 from models.output import Field, Fields, Spec
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -14,7 +15,7 @@ UNITS = ("bytes", "kB", "MB", "GB", "TB")
 def row_shape(field: Field, spec: Spec) -> Shape:
     """Shape of what a model gives of one text in a field, -1 standing for its tokens."""
     if field.layer is None:
-        return (spec.classes,)
+        return (LENGTH, spec.classes) if spec.problem == TAGS else (spec.classes,)
     width, heads = spec.widths[field.layer], spec.heads or 1
     shapes = {
         "hidden_states": (LENGTH, width),

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from data.columns import pieces
 from kd.store import ragged
 from kd.store.store import Store
-from models.output import Field, Fields, ModelOutput
+from models.output import LOGITS, Field, Fields, ModelOutput
 from potstill.errors import UserError
 
 SHARD_BYTES = 2**27
@@ -169,9 +169,12 @@ def _ask(
     device: torch.device,
     writer: Writer,
 ) -> None:
-    ids, lengths = batch["id"].numpy(), batch["encodings"][tokenizer]["attention_mask"].sum(1)
+    ids, encoding = batch["id"].numpy(), batch["encodings"][tokenizer]
+    tokens = encoding["attention_mask"].sum(1)
     with torch.inference_mode():
         output = teacher(move_data_to_device(batch, device))
     for key in sorted(fields):
+        by_word = key == LOGITS and output.rows is not None
+        lengths = encoding["words"].amax(1) + 1 if by_word else tokens
         if len(lacking := np.nonzero(store.missing(key, ids))[0]):
             writer.add(key, ids[lacking], lengths[lacking].tolist(), output[key][torch.from_numpy(lacking)])

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -12,10 +11,10 @@ TASK = MultiLabel(("a", "b", "c"))
 def test_labels_of_a_row():
     assert split_up("a|b") == split_up(" a | b ") == split_up('["a", "b"]') == ["a", "b"]
     assert split_up("|") == split_up("[]") == []
-    assert TASK.encode("a|c") == [1, 0, 1]
-    assert TASK.encode("|") == [0, 0, 0]
-    assert TASK.encode(None) == TASK.encode("a|z") == [-100] * 3
-    assert TASK.lacks(np.array([[0, 1, 0], [-100] * 3])).tolist() == [False, True]
+    assert TASK.encode("a|c", "") == [1, 0, 1]
+    assert TASK.encode("|", "") == [0, 0, 0]
+    assert TASK.encode("a|z", "") is None
+    assert TASK.missing == [-100] * 3
 
 
 def test_names_are_those_of_all_rows():

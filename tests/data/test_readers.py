@@ -220,3 +220,63 @@ def test_a_line_of_fifty_thousand_words_is_read_whole(tmp_path):
     """The csv module by itself stops at fields of 131,072 characters."""
     text = " ".join(f"word{number}" for number in range(50_000))
     assert read(written(tmp_path / "rows.csv", f"text,label\n{text},a\n")) == [{"text": text, "label": "a"}]
+
+
+CONLL = "-DOCSTART- -X- O\n\n# a comment\nEU\tNNP\tB-ORG\nrejects\tVBZ\tO\n\n\nPeter\tNNP\tB-PER\n"
+CONLLU = """# text = don't go
+1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\t_
+1\tdo\tdo\tAUX\tVBP\t_\t3\taux\t_\t_
+2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t_\t_
+2.1\tx\tx\tX\tX\t_\t_\t_\t_\t_
+3\t10 000\tgo\tVERB\tVB\t_\t0\troot\t_\t_
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("begin", ["", "\ufeff"])
+def test_sentences_of_conll(tmp_path, newline, begin):
+    path = tmp_path / "a.conll"
+    path.write_text(begin + CONLL, newline=newline, encoding="utf-8")
+    assert list(read_rows(path)) == [
+        (f"{path}:4", {"tokens": ["EU", "rejects"], "tags": ["B-ORG", "O"]}),
+        (f"{path}:8", {"tokens": ["Peter"], "tags": ["B-PER"]}),
+    ]
+
+
+def test_sentences_of_universal_dependencies(tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_text(CONLLU, encoding="utf-8")
+    ((where, row),) = read_rows(path)
+    assert where == f"{path}:2"
+    assert row["tokens"] == ["do", "n't", "10_000"]
+    assert row["tags"] == ["AUX", "PART", "VERB"]
+    assert row["relations"] == ["aux", "advmod", "root"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("a.conll", "one\tO\ntwo\n", r"a.conll:2: 1 columns, where its sentence begins with 2"),
+        ("a.conll", "one\n", r"a.conll:1: 1 columns"),
+        ("a.conllu", "1\tone\n", r"a.conllu:1: 2 columns, where CoNLL-U has 10"),
+    ],
+)
+def test_a_ragged_sentence_is_named(tmp_path, name, text, reason):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=reason):
+        list(read_rows(path))
+
+
+def test_a_word_may_begin_with_the_mark_of_a_comment(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("# a comment of a file\nsee O\n#film B-tag\n\n# B-NP\n3 I-NP\n", encoding="utf-8")
+    rows = [row["tokens"] for _, row in read_rows(path)]
+    assert rows == [["see", "#film"], ["#", "3"]]
+
+
+def test_a_trailing_tab_is_no_tag(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("EU\tB-ORG \nrejects\t\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a.conll:2: 2 columns"):
+        list(read_rows(path))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 
 from data.sources import Columns, Files, Hub, Package, id_of, write_table
 from potstill.errors import UserError
@@ -219,3 +219,31 @@ def test_ids_tell_texts_apart_and_loose_ids_only_what_is_left_without_case_and_s
     assert one["loose_id"] == other["loose_id"]
     assert len({row["id"] for row in (one, other, turned)}) == 3
     assert one["loose_id"] != turned["loose_id"]
+
+
+TAGGED = Columns("tokens", "tags")
+
+
+def test_words_and_tags_come_as_lists(tmp_path):
+    path = written(tmp_path / "a.jsonl", '{"tokens": ["a", "fine film"], "tags": ["O", "B-x"]}')
+    with pytest.raises(UserError, match=r"a.jsonl:1: column 'tokens': word 2, 'fine film', is not one word"):
+        Files(train=path).read(TAGGED, tmp_path)
+    path = written(tmp_path / "b.jsonl", '{"tokens": ["a", "film"], "tags": ["O", "B-x"]}')
+    (row,) = Files(train=path).read(TAGGED, tmp_path)["train"]
+    assert (row["text"], row["label"]) == ("a film", '["O", "B-x"]')
+
+
+@pytest.mark.parametrize(
+    "row", ['{"tokens": ["a", null], "tags": ["O", "O"]}', '{"tokens": ["a"], "tags": ["O", null]}']
+)
+def test_nothing_is_no_word_and_no_tag(tmp_path, row):
+    with pytest.raises(UserError, match=r"a.jsonl:1: column"):
+        Files(train=written(tmp_path / "a.jsonl", row)).read(TAGGED, tmp_path)
+
+
+def test_tags_of_the_hub_are_named(tmp_path):
+    features = Features({"tokens": List(Value("string")), "tags": List(ClassLabel(names=["O", "B-x"]))})
+    rows = {"tokens": [["a", "film"], ["so"]], "tags": [[0, 1], [0]]}
+    Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "data" / "train.parquet")
+    read = Hub(str(tmp_path / "data")).read(TAGGED, tmp_path)["train"]
+    assert read["label"][:] == ['["O", "B-x"]', '["O"]']

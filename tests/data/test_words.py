@@ -2,11 +2,13 @@ import re
 
 import numpy as np
 import pytest
+from datasets import Dataset, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from data.module import Batches
 from data.words import of_characters, word_numbers
 from models.words import word_tokenizer
 
@@ -49,7 +51,8 @@ def test_pieces_and_special_tokens(tokenizers):
 
 def test_a_pair_and_a_cut_text(tokenizers):
     words, _ = tokenizers
-    assert numbers(words, "a film", "the ending").tolist() == [-1, 0, 1, -1, 50, 51, -1]
+    assert numbers(words, "a film", "the ending").tolist() == [-1, 0, 1, -1, 2, 3, -1]
+    assert numbers(words, "a film is", "the ending", limit=2).tolist() == [-1, 0, 1, -1, -1, 2, 3, -1]
     assert numbers(words, "a film is good", truncation=True, max_length=4).tolist() == [-1, 0, 1, -1]
     assert numbers(words, "a film is good", limit=2).tolist() == [-1, 0, 1, -1, -1, -1]
 
@@ -67,3 +70,49 @@ def test_every_piece_is_of_the_word_in_which_it_ends(tokenizers, text):
                 assert spans[number][0] < end <= spans[number][1]
             else:
                 assert text[end - 1].isspace()
+
+
+def rows(labels, feature):
+    columns = {"id": [1, 2], "loose_id": [1, 2], "text": ["a film is-a film", "good"], "where": ["x", "y"]}
+    return Dataset.from_dict(columns | {"label": labels}).cast_column("label", feature)
+
+
+def test_a_batch_tells_the_words_of_every_tokenizer(tokenizers):
+    table = rows([0, 1], Value("int64"))
+    batches = Batches(table, table, tokenizers, 16, 2, 2, words=True)
+    batch = batches.train.__getitems__([0, 1])
+    for encoding in batch["encodings"].values():
+        assert encoding["word_count"] == 4
+        assert encoding["words"].shape == encoding["input_ids"].shape
+        assert encoding["words"][encoding["attention_mask"] == 0].eq(-1).all()
+        assert sorted(set(encoding["words"][0].tolist()) - {-1}) == [0, 1, 2, 3]
+    assert batch["labels"].tolist() == [0, 1]
+    plain = batches.validation.__getitems__([0, 1])["encodings"].values()
+    assert not any("words" in encoding for encoding in plain)
+
+
+def test_labels_of_words_that_are_cut_away_do_not_count(tokenizers):
+    table = rows([[3, 4, 5, 6], [7]], List(Value("int64")))
+    whole, cut = (
+        Batches(table, table, tokenizers[:1], length, 2, 2, tagged=True).validation.__getitems__([0, 1])["labels"]
+        for length in (16, 4)
+    )
+    assert whole.tolist() == [[3, 4, 5, 6], [7, -100, -100, -100]]
+    assert cut.tolist() == [[3, 4], [7, -100]]
+
+
+def test_labels_of_words_that_one_tokenizer_lacks_do_not_count(tokenizers):
+    """The one that cuts into more pieces sees less of the first text than of the second."""
+    table = rows([[3, 4, 5, 6], [7]], List(Value("int64")))
+    batch = Batches(table, table, tokenizers, 6, 2, 2, tagged=True).validation.__getitems__([0, 1])
+    seen = [encoding["words"][0] for encoding in batch["encodings"].values()]
+    common = set(seen[0].tolist()) & set(seen[1].tolist()) - {-1}
+    expected = [label if number in common else -100 for number, label in enumerate([3, 4, 5, 6])]
+    assert batch["labels"][0].tolist() == expected[: batch["labels"].shape[1]]
+    assert {len(set(some.tolist()) - {-1}) for some in seen} != {4}
+
+
+def test_labels_of_one_length_stay_as_they_are(tokenizers):
+    table = rows([[0, 1, 1], [1, 0, 0]], List(Value("int64"), length=3))
+    batch = Batches(table, table, tokenizers, 16, 2, 2, words=True).train.__getitems__([1, 0])
+    assert batch["labels"].tolist() == [[1, 0, 0], [0, 1, 1]]

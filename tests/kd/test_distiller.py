@@ -138,7 +138,7 @@ def test_a_mismatch_shows_on_the_first_batch_and_moves_nothing(distiller_of):
     distiller.dry_run(batch)
     assert all(weight.equal(before[name]) for name, weight in distiller.state_dict().items())
     pair = next(iter(distiller.objective.terms))
-    distiller.objective.terms[pair]["hidden_states"].projections.maps["1"] = torch.nn.Linear(300, 7)
+    distiller.objective.terms[pair]["hidden_states"].projections.maps["1"] = torch.nn.Linear(256, 7)
     with pytest.raises(UserError, match=r"the first batch does not go through: .*7.*32"):
         distiller.dry_run(batch)
 

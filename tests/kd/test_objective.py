@@ -68,11 +68,10 @@ def test_an_optional_term_is_left_out_with_a_note_unless_nothing_is_left(make_sp
     with pytest.raises(UserError, match="no term can work"):
         fitting_terms(pair, lambda: {"response": optional})
 
-    class Fits(SoftTargets):
-        def fits(self, learner, teacher):
-            return None
+    class Fits(HiddenStates):
+        """A term that has no opinion of classes."""
 
-    terms, notes = fitting_terms(pair, lambda: {"response": optional, "other": Fits()})
+    terms, notes = fitting_terms(pair, lambda: {"response": optional, "other": Fits(pairing.layers, mse)})
     assert list(terms) == ["other"]
     assert "response left out, the learner has 2 classes" in notes[0]
 

@@ -21,6 +21,8 @@ WAYS = {
     "relation": ["kd=[relation,correlation,affinity,instance_edges]"],
     "contrast": ["kd=contrast"],
     "graph": ["kd=representation_graph"],
+    "transport": ["kd=transported_layers"],
+    "bank": ["kd=[response,bank_contrast]"],
 }
 
 

@@ -11,6 +11,7 @@ from kd.fitting import LastState
 from kd.plan import make_plan
 
 SCHEMES = {
+    "offline": ["kd=[bank_contrast,transported_layers,random_layers,representation_graph]"],  # terms that remember
     "mutual": [],
     "self": [],
     "collaborative": [],

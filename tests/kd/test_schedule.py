@@ -58,13 +58,13 @@ def test_a_number_never_changes():
 @pytest.mark.parametrize("value", ["abc", True, None, -1, math.nan, Linear(start=1.0, end=-1.0)])
 def test_what_is_no_weight(value):
     with pytest.raises(UserError, match=r"kd.terms: weight .* is not a number from 0 on"):
-        schedule_of(value, "weight")
+        schedule_of(value, "kd.terms: weight")
 
 
 @pytest.mark.parametrize("value", [0, Linear(start=1.0, end=0.0)])
 def test_what_is_no_temperature(value):
     with pytest.raises(UserError, match=r"kd.terms: temperature .* is not above 0"):
-        schedule_of(value, "temperature", zero=False)
+        schedule_of(value, "kd.terms: temperature", zero=False)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,13 @@ def test_what_is_no_temperature(value):
     ],
 )
 def test_what_is_no_schedule(make):
-    with pytest.raises(UserError, match=r"kd.terms: "):
+    with pytest.raises(UserError, match="schedule: "):
         make()
 
 
 def test_for_a_reader():
     assert str(Linear(start=4.0, end=1.0)) == "4 to 1 (linear, by step)"
     assert str(Cosine(start=4.0, end=1.0, by="epoch")) == "4 to 1 (cosine, by epoch)"
-    assert str(Piecewise(values=[2.0, 1.0], until=[0.5])) == "2, 1 (by step)"
+    assert str(Linear(finish=0.1)) == "0 to 1 between 0% and 10% of the run (linear, by step)"
+    assert str(Piecewise(values=[2.0, 1.0], until=[0.5])) == "2 until 50%, then 1 (by step)"
     assert str(Constant(value=0.5)) == "0.5"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from kd.teachers import FineTuning, check_labels, fine_tuned, has_trained_head
+from kd.teachers import FineTuning, check_labels, fine_tuned
 from models.sources import Folder
 from models.transformer import Pretrained
 from potstill.errors import UserError
@@ -81,9 +81,3 @@ def test_a_checkpoint_with_other_classes_is_refused(names, reason):
 
 def test_made_up_names_say_nothing():
     check_labels(BertConfig(num_labels=2), ("bad", "good"))
-
-
-def test_a_head_is_known_by_the_checkpoints_architecture():
-    assert has_trained_head(BertConfig(architectures=["BertForSequenceClassification"]))
-    assert not has_trained_head(BertConfig(architectures=["BertModel"]))
-    assert not has_trained_head(BertConfig())

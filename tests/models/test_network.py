@@ -225,3 +225,8 @@ def test_records_belong_to_the_layers_asked_for_or_to_all():
     """A model whose layers share their modules records in every one."""
     assert by_layer(["first", "third"], {3, 1}, layers=4) == {1: "first", 3: "third"}
     assert by_layer(["one", "two", "three"], {3}, layers=3) == {1: "one", 2: "two", 3: "three"}
+
+
+def test_the_last_layer_has_a_row_for_each_class(fine_tuned):
+    network = Pretrained(Folder(str(fine_tuned))).draft(("bad", "good")).network()
+    assert network.class_vectors() is network.model.classifier.weight

@@ -26,6 +26,8 @@ def output(layers=3, exits=2):
 
 def tensors(value):
     """All tensors of an output, however deep."""
+    if value is None:
+        return []
     if isinstance(value, torch.Tensor):
         return [value]
     parts = value if isinstance(value, tuple) else (value if isinstance(value, dict) else vars(value)).values()
@@ -70,7 +72,7 @@ def test_what_was_not_recorded_stays_empty():
 def test_every_field_with_layers_is_one_of_states_or_attention():
     assert set(LAYERWISE) == STATES | ATTENTION
     assert not STATES & ATTENTION
-    assert set(vars(output())) == set(LAYERWISE) | {"logits", "mask", "exits"}
+    assert set(vars(output())) == set(LAYERWISE) | {"logits", "mask", "exits", "rows"}
 
 
 def test_a_field_finds_its_tensor():

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
-from models.cnn_lstm import CNNLSTMConfig, CNNLSTMForSequenceClassification
+from models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification, BiLSTMForTokenClassification
+from models.cnn_lstm import CNNLSTMConfig, CNNLSTMForSequenceClassification, CNNLSTMForTokenClassification
 from models.recurrent import BidirectionalLayer, RecurrentConfig, reversal, strongest
 
 SIZES = {
@@ -165,3 +165,19 @@ def test_sizes_that_are_not_given_have_their_defaults(kind):
     config = kind(embedding_size=6)
     assert config.hidden_size == 150
     assert config.widths[1:] == (300,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"), [(BiLSTMForTokenClassification, BiLSTMConfig), (CNNLSTMForTokenClassification, CNNLSTMConfig)]
+)
+def test_a_tagger_says_something_of_every_token_whatever_is_behind_it(kind, config):
+    torch.manual_seed(0)
+    student = kind(config(**SIZES, num_labels=3)).eval()
+    ids = torch.randint(1, 30, MASK.shape)
+    together = student(ids.masked_fill(~MASK, 0), MASK.long()).logits
+    assert together.shape == (5, 6, 3)
+    alone = student(ids[2:3, :4], torch.ones(1, 4, dtype=torch.long)).logits
+    torch.testing.assert_close(together[2:3, :4], alone)
+    labels = torch.full((5, 6), -100).masked_fill(MASK, 1)
+    expected = nn.functional.cross_entropy(together[MASK], labels[MASK])
+    torch.testing.assert_close(student(ids.masked_fill(~MASK, 0), MASK.long(), labels).loss, expected)

@@ -40,6 +40,7 @@ def test_what_is_no_weight(weight):
         Nothing(weight=weight)
 
 
-def test_a_pairing_that_the_depths_do_not_allow_is_a_reason(make_spec):
+def test_a_pairing_that_the_depths_do_not_allow_says_so(make_spec):
     term = HiddenStates(partial(pairing.last, count=3), mse)
-    assert term.fits(make_spec(), make_spec()) == "pairing: the last 3 layers are asked for, but there are 2"
+    with pytest.raises(UserError, match="pairing: the last 3 layers are asked for, but there are 2"):
+        term.fits(make_spec(), make_spec())

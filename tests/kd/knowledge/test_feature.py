@@ -7,11 +7,11 @@ import torch
 from kd.knowledge import pairing
 from kd.knowledge.distances import mse
 from kd.knowledge.feature import (
+    AttentionProbabilities,
     AttentionScores,
     HiddenStates,
     SelfAttentionRelations,
     kl_over_keys,
-    over_queries,
     relations,
 )
 from kd.knowledge.projection import Direct
@@ -84,12 +84,12 @@ def test_texts_may_count_alike_however_long(make_spec, make_output):
     assert term(ours, theirs, {}).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_states_of_two_tokenizers_meet_in_words(make_spec, make_output):
+def test_states_of_two_tokenizers_meet_in_words(make_spec, make_output, in_words):
     learner, teacher = make_spec(tokenizer="a"), make_spec(tokenizer="b")
     term = HiddenStates(pairing.last, mse)
     term.connect(learner, teacher)
     ours, theirs = make_output(learner, rows=1, tokens=3), make_output(teacher, rows=1, tokens=4, seed=1)
-    batch = {"words": {"a": torch.tensor([[0, 1, 2]]), "b": torch.tensor([[-1, 0, 0, 1]])}, "word_count": 3}
+    batch = in_words(3, a=[[0, 1, 2]], b=[[-1, 0, 0, 1]])
     one, other = ours.hidden_states[2][0], theirs.hidden_states[2][0]
     expected = ((one[0] - other[1:3].mean(0)).square().mean() + (one[1] - other[3]).square().mean()) / 2
     assert term(ours, theirs, batch).item() == pytest.approx(expected.item(), rel=1e-5)
@@ -112,7 +112,7 @@ def test_a_pairing_without_pairs_is_named(make_spec):
 
 def test_probabilities_of_attention_equal_a_loop(make_spec, make_output):
     spec = make_spec()
-    term = AttentionScores(pairing.last, kl_over_keys)
+    term = AttentionProbabilities(pairing.last)
     term.connect(spec, spec)
     lengths = [2, 5, 1, 3]
     ours, theirs = make_output(spec, lengths=lengths), make_output(spec, seed=1, lengths=lengths)
@@ -127,7 +127,7 @@ def test_probabilities_of_attention_equal_a_loop(make_spec, make_output):
 def test_relations_by_hand():
     """Of two tokens with the values (sqrt(ln 3), 0): odds of 3 to 1 in the first row, even ones in the second."""
     theirs, ours = torch.tensor([[[[math.sqrt(math.log(3))], [0.0]]]]), torch.zeros(1, 1, 2, 1)
-    value = over_queries(kl_over_keys, relations(ours, 1), relations(theirs, 1), torch.ones(1, 2, dtype=torch.bool))
+    value = kl_over_keys(relations(ours, 1), relations(theirs, 1), torch.ones(1, 2, dtype=torch.bool))
     assert value.item() == pytest.approx((0.75 * math.log(1.5) + 0.25 * math.log(0.5)) / 2)
 
 
@@ -158,11 +158,24 @@ def test_relations_across_widths_and_heads(make_spec, make_output):
     assert term.requires(learner, teacher)[1] == {Field(name, 4) for name in ("queries", "keys", "values")}
 
 
+def test_probabilities_are_compared_head_by_head(make_spec):
+    reason = AttentionProbabilities(pairing.last).fits(make_spec(heads=2), make_spec(heads=4))
+    assert reason == "head by head, but the learner has 2 and the teacher 4"
+
+
+def test_of_embeddings_there_are_no_relations(make_spec):
+    term = SelfAttentionRelations(pairing.uniform)
+    term.connect(make_spec(), make_spec())
+    assert term.pairs == [(1, 1), (2, 2)]
+
+
 def test_relation_heads_that_do_not_divide_a_width_are_named(make_spec):
     term = SelfAttentionRelations(pairing.last, relation_heads=3)
     assert term.fits(make_spec(), make_spec()) == "3 relation heads do not divide the learner's width, 8"
     with pytest.raises(UserError, match="name some of queries, keys, values"):
         SelfAttentionRelations(pairing.last, reads=["scores"])
+    with pytest.raises(UserError, match="relation_heads 0 is not a whole number above 0"):
+        SelfAttentionRelations(pairing.last, relation_heads=0)
 
 
 def test_attention_scores_equal_a_loop(make_spec, make_output):

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from kd.knowledge import pairing
 from kd.knowledge.graph import GraphNetwork, RepresentationGraph
@@ -16,7 +17,7 @@ def made(spec, other=None, **options):
 
 
 def test_a_graph_is_bounded_probabilities():
-    network = GraphNetwork(8, heads=2, inner=4)
+    network = GraphNetwork(8, 8, heads=2, inner=4)
     graph = network(torch.randn(5, 8), 100 * torch.randn(5, 8)).exp()
     assert graph.shape == (2, 5, 5)
     torch.testing.assert_close(graph.sum(-1), torch.ones(2, 5))
@@ -27,7 +28,7 @@ def test_a_graph_is_bounded_probabilities():
 def test_equal_vectors_leave_the_network_s_own_loss(make_spec, make_output):
     spec = make_spec()
     term, output = made(spec, warm_up=0), make_output(spec)
-    vectors = [output.mean_states[layer] for layer in range(3)]
+    vectors = [F.normalize(output.mean_states[layer], dim=-1) for layer in range(3)]
     own = sum(network.estimate(*vectors[n : n + 2]) for n, network in enumerate(term.networks))
     assert term(output, output, {}).item() == pytest.approx(own.item(), rel=1e-5)
 
@@ -60,7 +61,7 @@ def test_the_learner_waits_until_the_network_knows_something(make_spec, make_out
 
 
 def test_widths_and_one_layer(make_spec, make_output):
-    learner, teacher = make_spec(widths=(6, 4)), make_spec(widths=(8,) * 4)
+    learner, teacher = make_spec(widths=(6, 4)), make_spec(widths=(8, 8, 6))
     term = made(learner, teacher)
     assert term(make_output(learner), make_output(teacher), {}).isfinite()
     assert "between pairs of layers" in RepresentationGraph(pairing.last).fits(learner, teacher)

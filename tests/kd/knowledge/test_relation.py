@@ -3,12 +3,22 @@ from functools import partial
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kd.knowledge import pairing, structures
 from kd.knowledge.differences import divergence, huber, squared
 from kd.knowledge.projection import Direct
 from kd.knowledge.reduction import total_over_texts
-from kd.knowledge.relation import FlowMatrices, Relation, StepLengths, every, flow
+from kd.knowledge.relation import (
+    FlowMatrices,
+    KernelAlignment,
+    Relation,
+    StepLengths,
+    all_there,
+    flow,
+    kernel_alignment,
+)
 from models.output import Field
 from potstill.errors import UserError
 
@@ -49,15 +59,13 @@ def test_totals_by_hand():
     ours, theirs = points([1, 0], [0, 2]), points([0, 2], [1, 0])
     assert cost(structures.energy, squared, ours, theirs, **total) == pytest.approx(1.058824, abs=1e-6)
     assert cost(structures.channel_gram, squared, points([1], [0]), points([0], [3]), **total) == pytest.approx(2)
-    line = points([1, 0], [0, 1], [-1, -1]), points([1], [0], [-1])
-    assert cost(structures.centred_gram, squared, *line, **total) == pytest.approx(1 - math.sqrt(5 / 8))
 
 
 def test_which_entries_are_real():
     mask = torch.tensor([[True, True, False]])
-    assert every(mask, 2).tolist() == mask.tolist()
-    assert every(mask, 3)[0].tolist() == [[True, True, False], [True, True, False], [False, False, False]]
-    assert every(mask, 4).sum() == 8
+    assert all_there(mask, 2).tolist() == mask.tolist()
+    assert all_there(mask, 3)[0].tolist() == [[True, True, False], [True, True, False], [False, False, False]]
+    assert all_there(mask, 4).sum() == 8
 
 
 @pytest.mark.parametrize("structure", [structures.relative_distances, structures.angles, structures.similarities])
@@ -86,31 +94,64 @@ def test_tokens_of_each_text_equal_a_loop(make_spec, make_output):
     torch.testing.assert_close(term(ours, theirs, {}), torch.stack(means).mean())
 
 
-def test_tokens_of_a_batch_are_one_group(make_spec, make_output):
+def test_alignment_by_hand():
+    """CKA of these is the root of 5/8."""
+    x, y = points([1, 0], [0, 1], [-1, -1], [9, 9])[0], points([1], [0], [-1], [5])[0]
+    there = torch.tensor([True, True, True, False])
+    assert kernel_alignment(x, y, there).item() == pytest.approx(math.sqrt(5 / 8))
+
+
+def test_alignment_equals_that_of_centred_gram_matrices():
+    x, y = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 5, dtype=torch.float64)
+    centre = torch.eye(6).double() - 1 / 6
+    k, m = (centre @ some @ some.T @ centre for some in (x, y))
+    expected = (k * m).sum() / (k.norm() * m.norm())
+    assert kernel_alignment(x, y, torch.ones(6, dtype=torch.bool)).item() == pytest.approx(expected.item())
+
+
+@given(seed=st.integers(0, 2**31), scale=st.floats(0.1, 10), shift=st.floats(-5, 5))
+def test_alignment_does_not_see_size_place_or_direction(seed, scale, shift):
+    draw = torch.Generator().manual_seed(seed)
+    x, y, any_ = (torch.randn(*shape, generator=draw, dtype=torch.float64) for shape in ((6, 3), (6, 5), (3, 3)))
+    there, turned = torch.ones(6, dtype=torch.bool), scale * x @ torch.linalg.qr(any_)[0] + shift
+    assert torch.allclose(kernel_alignment(turned, y, there), kernel_alignment(x, y, there), atol=1e-7)
+
+
+def test_alignment_of_two_rows_and_of_constant_ones():
+    there = torch.ones(2, dtype=torch.bool)
+    assert kernel_alignment(torch.randn(2, 3), torch.randn(2, 5), there).item() == pytest.approx(1, abs=1e-4)
+    constant = torch.ones(2, 3, requires_grad=True)
+    value = kernel_alignment(constant, torch.randn(2, 5), there)
+    value.backward()
+    assert value.item() == 1
+    assert constant.grad.eq(0).all()
+
+
+def test_alignment_is_that_of_all_real_tokens(make_spec, make_output):
     spec, lengths = make_spec(), [2, 5, 1, 3]
-    term = Relation(structures.centred_gram, read="hidden_states", within="batch", reduction=total_over_texts)
+    term = KernelAlignment(pairing.last)
     term.connect(spec, spec)
     ours, theirs = make_output(spec, lengths=lengths), make_output(spec, seed=1, lengths=lengths)
-    one, other = (output.hidden_states[2][output.mask][None] for output in (ours, theirs))
-    expected = term.compare(one, other, torch.ones(1, sum(lengths), dtype=torch.bool))
-    torch.testing.assert_close(term(ours, theirs, {}), expected)
+    one, other = (output.hidden_states[2][output.mask] for output in (ours, theirs))
+    expected = 1 - kernel_alignment(one, other, torch.ones(sum(lengths), dtype=torch.bool))
+    assert term(ours, theirs, {}).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_relations_of_words(make_spec, make_output):
+def test_relations_of_words(make_spec, make_output, in_words):
     learner, teacher = make_spec(tokenizer="a"), make_spec(tokenizer="b")
     term = Relation(structures.cosines, read="hidden_states")
     assert term.fits(learner, teacher) is None
     term.connect(learner, teacher)
     ours, theirs = make_output(learner, rows=1, tokens=3), make_output(teacher, rows=1, tokens=4, seed=1)
-    batch = {"words": {"a": torch.tensor([[0, 0, 1]]), "b": torch.tensor([[-1, 0, 1, 2]])}, "word_count": 3}
+    batch = in_words(3, a=[[0, 0, 1]], b=[[-1, 0, 1, 2]])
     one, other = ours.hidden_states[2], theirs.hidden_states[2]
     words = torch.stack([one[:, :2].mean(1), one[:, 2]], 1), other[:, 1:3]
     torch.testing.assert_close(term(ours, theirs, batch), term.compare(*words, torch.ones(1, 2, dtype=torch.bool)))
 
 
-def test_tokens_are_those_of_a_text_or_a_batch():
-    with pytest.raises(UserError, match="within='corpus' is neither text nor batch"):
-        Relation(structures.cosines, within="corpus")
+def test_only_states_lie_to_one_another():
+    with pytest.raises(UserError, match="read='logits' is none of cls_states, hidden_states, mean_states"):
+        Relation(structures.cosines, read="logits")
 
 
 def test_flow_by_hand():

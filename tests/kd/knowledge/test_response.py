@@ -19,6 +19,7 @@ from kd.knowledge.response import (
 )
 from kd.moment import Moment
 from kd.schedule import Linear
+from models.heads import ANY_LABEL, NUMBER
 from models.output import ModelOutput
 from potstill.errors import UserError
 
@@ -96,8 +97,8 @@ SEEDS = st.integers(0, 2**31)
 ONE, OTHER = torch.tensor([[1.0, 2, -1]]), torch.tensor([[0.5, -2, 3]])
 
 
-def said(logits, mask=None):
-    return ModelOutput(logits, torch.ones(len(logits), 1, dtype=torch.bool) if mask is None else mask)
+def said(logits, rows=None):
+    return ModelOutput(logits, torch.ones(len(logits), 1, dtype=torch.bool), rows=rows)
 
 
 def test_a_temperature_may_follow_a_schedule(make_spec):
@@ -108,7 +109,7 @@ def test_a_temperature_may_follow_a_schedule(make_spec):
         values.append(term(said(ONE), said(OTHER), {}).item())
     expected = [soft_targets(ONE, OTHER, temperature).item() for temperature in (4.0, 1.0)]
     assert values == pytest.approx(expected)
-    assert term.moves() == "temperature 4 to 1 (linear, by step)"
+    assert term.describe(make_spec(), make_spec()) == "T = 4 to 1 (linear, by step)"
 
 
 def test_rows_may_weigh_differently():
@@ -127,22 +128,28 @@ def test_where_no_row_counts_there_is_no_loss():
     assert loss.item() == 0
 
 
-def test_tokens_are_rows_and_padding_is_not():
+def test_words_are_rows_where_both_sides_have_them():
     learner, teacher = torch.randn(2, 4, 3), torch.randn(2, 4, 3)
-    mask = torch.tensor([[True, True, False, False], [True, True, True, True]])
-    expected = soft_targets(learner[mask], teacher[mask], 2.0).mean()
-    learner[~mask] = 1e3
-    assert SoftTargets()(said(learner, mask), said(teacher, mask), {}).item() == pytest.approx(expected.item())
+    ours = torch.tensor([[True, True, True, False], [True, True, True, True]])
+    theirs = torch.tensor([[True, True, False, True], [True, True, True, True]])
+    expected = soft_targets(learner[ours & theirs], teacher[ours & theirs], 2.0).mean()
+    learner[~ours] = 1e3
+    assert SoftTargets()(said(learner, ours), said(teacher, theirs), {}).item() == pytest.approx(expected.item())
 
 
-def test_tokens_of_two_tokenizers_meet_in_words(make_spec):
-    term = SoftTargets()
-    term.connect(make_spec(tokenizer="a"), make_spec(tokenizer="b"))
-    batch = {"words": {"a": torch.tensor([[0, 0, 1]]), "b": torch.tensor([[0, 1]])}, "word_count": 2}
-    learner, teacher = torch.randn(1, 3, 3), torch.randn(1, 2, 3)
-    ours = torch.stack([learner[0, :2].mean(0), learner[0, 2]])
-    found = term(said(learner, torch.ones(1, 3).bool()), said(teacher, torch.ones(1, 2).bool()), batch)
-    assert found.item() == pytest.approx(soft_targets(ours, teacher[0], 2.0).mean().item())
+def test_each_of_several_labels_is_yes_or_no(make_spec):
+    spec = make_spec(classes=3, problem=ANY_LABEL)
+    term = SoftTargets(temperature=1.0)
+    term.connect(spec, spec)
+    p, q = OTHER.sigmoid(), ONE.sigmoid()
+    expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).sum(-1).mean()
+    assert term(said(ONE), said(OTHER), {}).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert DecoupledTargets().fits(spec, spec) == "2 classes: there is but one other class; say kd=response"
+
+
+def test_another_task_is_named(make_spec):
+    reason = Logits(mse).fits(make_spec(classes=1, problem=NUMBER), make_spec(classes=1))
+    assert reason == "the learner's task is regression, the teacher's single label classification"
 
 
 def test_standard_logits_by_hand():

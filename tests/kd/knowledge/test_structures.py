@@ -16,7 +16,6 @@ ALL = [
     "cosines",
     "radial_basis",
     "affinities",
-    "centred_gram",
     "channel_gram",
     "energy",
     "greatest_distances",
@@ -92,14 +91,7 @@ def test_channels_equal_a_loop_over_the_kernel():
     assert (ours - theirs).square().sum().item() == pytest.approx(expected)
 
 
-def test_alignment_by_hand():
-    """CKA of these is the root of 5/8."""
-    x, y = points([1, 0], [0, 1], [-1, -1]), points([1], [0], [-1])
-    difference = (of("centred_gram", x) - of("centred_gram", y)).square().sum().item()
-    assert difference == pytest.approx(1 - math.sqrt(5 / 8))
-
-
-@pytest.mark.parametrize("name", ["relative_distances", "angles", "centred_gram", "greatest_distances"])
+@pytest.mark.parametrize("name", ["relative_distances", "angles", "greatest_distances"])
 @given(seed=SEEDS, scale=SCALES, shift=st.floats(-5, 5))
 def test_shape_matters_but_not_size_place_or_direction(name, seed, scale, shift):
     x = random_points(seed)
@@ -161,6 +153,15 @@ def test_equal_vectors_have_finite_gradients(name, x):
     x = x.clone().requires_grad_()
     of(name, x).sum().backward()
     assert x.grad.isfinite().all()
+
+
+def test_two_vectors_in_one_place_pull_with_a_bounded_gradient():
+    """Where the other side has them apart."""
+    x, goal = torch.randn(1, 4, 8), torch.randn(1, 4, 8)
+    x[0, 1] = x[0, 0] + 1e-8
+    x.requires_grad_()
+    (of("angles", x) - of("angles", goal)).square().mean().backward()
+    assert x.grad.abs().max() < 10
 
 
 def test_distances_survive_a_far_away_centre():
