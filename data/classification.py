@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,13 +43,13 @@ class Classification(Task):
     def usual(self) -> str:
         return "accuracy"
 
-    def metrics(self) -> MetricCollection:
+    def metrics(self, **options: Any) -> MetricCollection:
         classes = len(self.labels)
         return MetricCollection(
             {
-                "accuracy": MulticlassAccuracy(classes, average="micro"),
-                "f1": MulticlassF1Score(classes, average="macro"),
-                "matthews_correlation": MulticlassMatthewsCorrCoef(classes),
+                "accuracy": MulticlassAccuracy(classes, average="micro", **options),
+                "f1": MulticlassF1Score(classes, average="macro", **options),
+                "matthews_correlation": MulticlassMatthewsCorrCoef(classes, **options),
             }
         )
 

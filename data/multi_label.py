@@ -56,14 +56,14 @@ class MultiLabel(Task):
     def usual(self) -> str:
         return "f1"
 
-    def metrics(self) -> MetricCollection:
+    def metrics(self, **options: Any) -> MetricCollection:
         count = len(self.labels)
         return MetricCollection(
             {
-                "f1": MultilabelF1Score(count, average="micro"),
-                "macro_f1": MultilabelF1Score(count, average="macro"),
-                "accuracy": MultilabelAccuracy(count, average="micro"),
-                "exact_match": MultilabelExactMatch(count),
+                "f1": MultilabelF1Score(count, average="micro", **options),
+                "macro_f1": MultilabelF1Score(count, average="macro", **options),
+                "accuracy": MultilabelAccuracy(count, average="micro", **options),
+                "exact_match": MultilabelExactMatch(count, **options),
             }
         )
 

@@ -58,10 +58,10 @@ class Regression(Task):
     def usual(self) -> str:
         return "pearson"
 
-    def metrics(self) -> MetricCollection:
+    def metrics(self, **options: Any) -> MetricCollection:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Metric `Spearman")  # keeps all predictions, as it has to
-            return MetricCollection({"pearson": PearsonCorrCoef(), "spearman": SpearmanCorrCoef()})
+            return MetricCollection({"pearson": PearsonCorrCoef(**options), "spearman": SpearmanCorrCoef(**options)})
 
     def predictions(self, logits: Tensor) -> Tensor:
         return logits.squeeze(-1)

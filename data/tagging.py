@@ -74,9 +74,9 @@ class Tagging(Task):
     def usual(self) -> str:
         return "f1" if self._has_entities else "accuracy"
 
-    def metrics(self) -> MetricCollection:
-        counts: dict[str, Any] = {"f1": EntityF1(self.labels)} if self._has_entities else {}
-        accuracy = MulticlassAccuracy(len(self.labels), average="micro", ignore_index=IGNORED)
+    def metrics(self, **options: Any) -> MetricCollection:
+        counts: dict[str, Any] = {"f1": EntityF1(self.labels, **options)} if self._has_entities else {}
+        accuracy = MulticlassAccuracy(len(self.labels), average="micro", ignore_index=IGNORED, **options)
         return MetricCollection(counts | {"accuracy": accuracy})
 
     @property
@@ -104,6 +104,7 @@ class EntityF1(Metric):
 
     Args:
         labels: the tags, BIO or IOBES.
+        options: of any metric.
     """
 
     full_state_update = False
@@ -111,8 +112,8 @@ class EntityF1(Metric):
     said: list[Tensor]
     true: list[Tensor]
 
-    def __init__(self, labels: Sequence[str]):
-        super().__init__()
+    def __init__(self, labels: Sequence[str], **options: Any):
+        super().__init__(**options)
         self.labels = tuple(labels)
         self.add_state("said", default=[], dist_reduce_fx="cat")
         self.add_state("true", default=[], dist_reduce_fx="cat")

@@ -92,8 +92,12 @@ class Task(ABC):
         """The metric that is taken where none is named."""
 
     @abstractmethod
-    def metrics(self) -> MetricCollection:
-        """Fresh counters of every score, fed with predictions and labels."""
+    def metrics(self, **options: Any) -> MetricCollection:
+        """Fresh counters of every score, fed with predictions and labels.
+
+        Args:
+            options: of each, see `torchmetrics.Metric`.
+        """
 
     def predictions(self, logits: Tensor) -> Tensor:
         """What is scored: `[B, C]` probabilities, `[B]` numbers, or `[B, words]` classes."""

@@ -41,7 +41,7 @@ def evaluate(
     predictions: dict[str, list[Tensor]] = {}
     for role, network in networks.items():
         network.record(frozenset())
-        metrics, predictions[role] = task.metrics(), []
+        metrics, predictions[role] = task.metrics(sync_on_compute=False), []  # no other process is here
         for logits, labels in predict(network.to(device), batches.evaluation(test)):
             predicted = task.predictions(logits)
             metrics.update(predicted, labels)

@@ -294,7 +294,7 @@ def cli_of(arguments: list[str]) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["kd=featur"], "Could not find 'kd/featur' Available options in 'kd': angle"),
+        (["kd=featur"], "Could not find 'kd/featur' Available options in 'kd': affinity"),
         (["optimiser.lr=1"], "Could not override 'optimiser.lr'"),
         (["kd=[response"], "error: "),
         (["scheme=self", "student=bilstm"], "error: scheme=self: the student (potstill_bilstm) has 1 layer"),
@@ -305,10 +305,10 @@ def cli_of(arguments: list[str]) -> tuple[int, str, str]:
         (["trainer.precision=foo"], "error: trainer: "),
         (["trainer.accelerator=gpu"], "error: trainer: "),
         (["optimizer.schedule=foo"], "error: optimizer.schedule: 'foo' is none of linear, cosine"),
-        (["kd.terms.response.temperature=0"], "error: kd.terms: temperature 0 is not above 0"),
+        (["kd.terms.response.temperature=0"], "error: kd.terms.response: temperature 0 is not above 0"),
         (["data.split.test=2", "data.split.validation=0"], "must leave something to train on"),
         (["student.hidden_size=abc"], "error: student.hidden_size: 'abc' is not a whole number above 0"),
-        (["kd.terms.response.weight=-1"], "error: kd.terms: weight -1 is not a number from 0 on"),
+        (["kd.terms.response.weight=-1"], "error: kd.terms.response: weight -1 is not a number from 0 on"),
         (["scheme=mutual", "+student@scheme.peers.teacher=bilstm"], "error: scheme.peers: 'teacher' cannot be"),
         (["seed=abc"], "error: seed: 'abc' is not a whole number from 0 on"),
         (["teacher.path={path}"], "no model here"),

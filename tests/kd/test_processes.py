@@ -21,7 +21,7 @@ WAYS = {
     "relation": ["kd=[relation,correlation,affinity,instance_edges]"],
     "contrast": ["kd=contrast"],
     "graph": ["kd=representation_graph"],
-    "transport": ["kd=transported_layers"],
+    "transport": ["kd=transported_layers", "+kd.terms.transported_layers.read=mean_states"],
     "bank": ["kd=[response,bank_contrast]"],
 }
 
