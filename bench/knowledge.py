@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from bench.run import ROOT, append, read
 from data.module import Batches
 from data.tokenization import sample_lengths
-from deploy.measure import predict
+from deploy.evaluate import scored
 from kd.assembly import Assembly
 from kd.plan import Plan, make_plan
 from kd.store.estimate import bytes_needed
@@ -92,11 +92,7 @@ def score(network: Network, plan: Plan, config: DictConfig, split: str) -> float
     rows, size = getattr(plan.examples, split), config.data.eval_batch_size
     tagged = plan.task.problem == TAGS
     batches = Batches(rows, rows, [network.tokenizer], config.data.max_length, size, size, tagged=tagged)
-    network.record(frozenset())
-    metrics = plan.task.metrics()
-    for logits, labels in predict(network, batches.val_dataloader()):
-        metrics.update(plan.task.predictions(logits), labels)
-    return metrics.compute()[plan.task.metric].nan_to_num().item()
+    return scored(network, batches.val_dataloader(), plan.task)[0]
 
 
 def bytes_a_row(plan: Plan) -> float:

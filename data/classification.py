@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
@@ -30,11 +29,7 @@ class Classification(Task):
         return class_names(found, given, least=2)
 
     def encode(self, label: str, text: str) -> int | None:
-        return self._numbers.get(label)
-
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {label: number for number, label in enumerate(self.labels)}
+        return self.numbers.get(label)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / len(labels)
@@ -54,10 +49,10 @@ class Classification(Task):
         )
 
     def line(self, label: int, prediction: Tensor) -> list[str]:
-        return [self.labels[label], self.labels[int(prediction.argmax())], *numbers(prediction)]
+        return [self.labels[label], self.labels[int(prediction.argmax())], *written(prediction)]
 
 
-def numbers(prediction: Tensor) -> list[str]:
+def written(prediction: Tensor) -> list[str]:
     """Probabilities for a person to read."""
     return [f"{value:.7f}" for value in prediction.tolist()]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MultilabelAccuracy, MultilabelExactMatch, MultilabelF1Score
 
-from data.classification import class_names, numbers
+from data.classification import class_names, written
 from data.task import IGNORED, Task, items
 
 SEPARATOR = "|"
@@ -45,8 +45,9 @@ class MultiLabel(Task):
 
     def encode(self, label: str, text: str) -> list[int] | None:
         names = split_up(label)
-        known = names is not None and set(names) <= set(self.labels)
-        return [int(name in names) for name in self.labels] if known and names is not None else None
+        if names is None or set(names) - set(self.labels):
+            return None
+        return [int(name in names) for name in self.labels]
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         costs = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0).to(logits.dtype), reduction="none")
@@ -73,7 +74,7 @@ class MultiLabel(Task):
     def line(self, label: list[int], prediction: Tensor) -> list[str]:
         both = label, (prediction > 0.5).tolist()
         said = (SEPARATOR.join(name for name, has in zip(self.labels, some, strict=True) if has) for some in both)
-        return [*said, *numbers(prediction)]
+        return [*said, *written(prediction)]
 
 
 def split_up(labels: str) -> list[str] | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -43,12 +42,8 @@ class Tagging(Task):
     def feature(self) -> Any:
         return List(Value("int64"))
 
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {label: number for number, label in enumerate(self.labels)}
-
     def encode(self, label: str, text: str) -> list[int] | None:
-        numbers = [self._numbers.get(tag) for tag in split_up(label) or ()]
+        numbers = [self.numbers.get(tag) for tag in split_up(label) or ()]
         return numbers if None not in numbers and len(numbers) == len(text.split()) else None  # type: ignore[return-value]
 
     def complaint(self, label: str, text: str) -> tuple[str, str]:
@@ -57,7 +52,7 @@ class Tagging(Task):
             return f"{label!r} is no list", "write JSON, or tags with white space between them"
         if len(tags) != len(words):
             return f"{len(tags)} tags for {len(words)} words", "each word has one"
-        return super().complaint(next(tag for tag in tags if tag not in self._numbers), text)
+        return super().complaint(next(tag for tag in tags if tag not in self.numbers), text)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The mean over tagged words, times the share of texts that have tags.

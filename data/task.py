@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from datasets import Value
@@ -60,6 +61,11 @@ class Task(ABC):
         Raises:
             UserError: too few.
         """
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The index of each label."""
+        return {label: number for number, label in enumerate(self.labels)}
 
     @property
     def feature(self) -> Any:

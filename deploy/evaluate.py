@@ -1,7 +1,7 @@
 """The figures of a run, measured on the test split: what a report is made of."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +40,26 @@ def evaluate(
     figures: dict[str, dict[str, Any]] = {}
     predictions: dict[str, list[Tensor]] = {}
     for role, network in networks.items():
-        network.record(frozenset())
-        metrics, predictions[role] = task.metrics(sync_on_compute=False), []  # no other process is here
-        for logits, labels in predict(network.to(device), batches.evaluation(test)):
-            predicted = task.predictions(logits)
-            metrics.update(predicted, labels)
-            predictions[role] += task.readable(predicted, labels)
+        score, predictions[role] = scored(network.to(device), batches.evaluation(test), task)
         network.cpu()
-        score = metrics.compute()[task.metric].nan_to_num().item()
         figures[role] = {"score": score, **size(network), "latency_ms": {}}
     for count in BATCH_SIZES:
         typical = test.__getitems__(typical_rows(test.lengths(np.arange(len(test))), count))
         for role, milliseconds in latencies(networks, typical["encodings"], REPEATS[count]).items():
             figures[role]["latency_ms"][str(count)] = milliseconds
     return figures, predictions
+
+
+def scored(network: Network, batches: Iterable[Any], task: Task) -> tuple[float, list[Tensor]]:
+    """A network's score, and its prediction for each row."""
+    network.record(frozenset())
+    metrics = task.metrics(sync_on_compute=False)  # no other process is here
+    predictions: list[Tensor] = []
+    for logits, labels in predict(network, batches):
+        predicted = task.predictions(logits)
+        metrics.update(predicted, labels)
+        predictions += task.readable(predicted, labels)
+    return metrics.compute()[task.metric].nan_to_num().item(), predictions
 
 
 def typical_rows(lengths: np.ndarray, count: int) -> list[int]:

@@ -12,20 +12,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from kd.knowledge.base import Knowledge
 from kd.probe import why_not
+from models.heads import ANY_LABEL, NUMBER, TAGS
 from models.output import ATTENTION, LOGITS, STATES, Spec
 
 CONF = Path(__file__).parent.parent / "conf"
-COLUMNS = ("name", "type", "parts", "reads", "also for", "source")
+COLUMNS = ("name", "type", "parts", "reads", "not for", "source")
 ARXIV = re.compile(r"\d{4}\.\d{4,5}")
 EVERYTHING = frozenset({LOGITS.name}) | STATES | ATTENTION
 TEACHER = Spec("bert", (384,) * 7, 12, 22_000_000, 3, "a", "a", EVERYTHING)
-STUDENT = replace(TEACHER, widths=(128,) * 4, heads=2)
+STUDENT = replace(TEACHER, widths=(192,) * 4)
 LSTM = replace(STUDENT, kind="bilstm", widths=(384, 256, 256), heads=None, provides=EVERYTHING - ATTENTION)
-ALSO = {  # what not every term works with
-    "LSTMs of two layers": (LSTM, TEACHER),
-    "one layer": (replace(STUDENT, widths=(128,) * 2), TEACHER),
+OTHERS = {  # what not every term works with
+    "two layers of LSTM": (LSTM, TEACHER),
+    "other heads": (replace(STUDENT, heads=3), TEACHER),
+    "one layer": (replace(STUDENT, widths=(192,) * 2), TEACHER),
     "two classes": (replace(STUDENT, classes=2), replace(TEACHER, classes=2)),
     "other tokenizers": (replace(STUDENT, tokenizer="b", segmentation="b"), TEACHER),
+    "several labels": (replace(STUDENT, problem=ANY_LABEL), replace(TEACHER, problem=ANY_LABEL)),
+    "numbers": (replace(STUDENT, problem=NUMBER, classes=1), replace(TEACHER, problem=NUMBER, classes=1)),
+    "tags": (replace(STUDENT, problem=TAGS), replace(TEACHER, problem=TAGS)),
 }
 
 
@@ -63,9 +68,9 @@ class Entry:
         return ", ".join(sorted({field.name for field in ours | theirs}))
 
     @property
-    def also_for(self) -> str:
-        """With which models it works beside two transformers of three classes and one tokenizer."""
-        return ", ".join(what for what, specs in ALSO.items() if why_not(self.term, *specs) is None)
+    def not_for(self) -> str:
+        """What it is refused with; two transformers of three classes with one tokenizer and as many heads suit all."""
+        return ", ".join(what for what, specs in OTHERS.items() if why_not(self.term, *specs) is not None)
 
     @property
     def source(self) -> str:
@@ -77,7 +82,7 @@ class Entry:
     @property
     def row(self) -> tuple[str, ...]:
         """What the catalogue says of it."""
-        return self.choice, self.type, self.parts, self.reads, self.also_for, self.source
+        return self.choice, self.type, self.parts, self.reads, self.not_for, self.source
 
 
 def entries() -> Iterator[Entry]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from hydra.errors import InstantiationException
@@ -9,10 +10,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from transformers import SchedulerType
 
+from data.task import Task
 from kd.fitting import resolve_precision
+from kd.schemes.base import Pair, Scheme
 from kd.store.store import Settings
 from models.blueprint import NO_TEXTS, Draft
-from models.heads import problem_of
+from models.heads import TAGS, problem_of
+from models.output import Spec
 from models.sources import Folder
 from models.transformer import Pretrained
 from potstill.errors import UserError
@@ -75,6 +79,36 @@ def check_store(settings: Settings) -> None:
     place = next(path for path in (place, *place.parents) if path.exists())
     if settings.budget and not (place.is_dir() and os.access(place, os.W_OK)):
         raise UserError(f"store.folder: {settings.folder}: {place} is no folder that can be written; or say store=off")
+
+
+def check_task(task: Task, columns: Collection[str], scheme: Scheme, specs: Mapping[str, Spec]) -> None:
+    """Refuse what has no meaning for the task.
+
+    Args:
+        task: what is done with the texts.
+        columns: of the data set.
+        scheme: who learns from whom.
+        specs: of all networks.
+    """
+    if scheme.suits is not None and task.problem not in scheme.suits:
+        raise UserError(f"scheme: it has no meaning for {task.name}")
+    if task.problem == TAGS and "text_pair" in columns:
+        raise UserError("data.text: tags are those of one text; name one column")
+    if task.problem == TAGS and scheme.exits(specs):
+        raise UserError("scheme: its exits have one answer for a text, and tagging asks for one a word")
+
+
+def check_taught(pairs: Sequence[Pair], teachers: Collection[str]) -> None:
+    """Refuse a run without labels in which somebody learns nothing.
+
+    Args:
+        pairs: of the scheme.
+        teachers: names of the frozen ones.
+    """
+    if not any(name in teachers for pair in pairs for name in pair.teachers):
+        raise UserError("kd.label_weight=0: without labels and without a teacher that has seen some, nobody learns")
+    if alone := [pair.learner for pair in pairs if pair.teacher is None]:
+        raise UserError(f"kd.label_weight=0: without labels {alone[0]} learns nothing")
 
 
 def check_lengths(max_length: int, drafts: list[Draft]) -> None:

@@ -15,7 +15,7 @@ from data.examples import Examples, prepare
 from data.sources import Columns
 from data.task import Task
 from data.tokenization import TrainingTexts, sample_lengths
-from kd.checks import check_lengths, check_start, check_values
+from kd.checks import check_lengths, check_start, check_task, check_taught, check_values
 from kd.objective import Terms, fitting_terms, required_fields
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
@@ -23,7 +23,6 @@ from kd.store.estimate import bytes_needed, in_words
 from kd.store.store import Settings
 from kd.teachers import Candidate, draft_teacher, reseeded
 from models.blueprint import Blueprint, Draft
-from models.heads import TAGS
 from models.output import Fields
 from potstill.errors import UserError
 
@@ -146,21 +145,14 @@ def make_plan(config: DictConfig) -> Plan:
     task = replace(kind, labels=examples.labels, metric=config.data.metric or "")
     own = draft_teacher(instantiate(config.teacher, _convert_="all"), task, "teacher")
     scheme = make_scheme(config, own)
-    if scheme.suits is not None and task.problem not in scheme.suits:
-        raise UserError(f"scheme: it has no meaning for {task.name}")
     teachers = draft_teachers(scheme, own, task)
     drafts = draft_learners(config, scheme, examples, own.draft if own else None, task.problem)
     specs = {name: draft.spec for name, draft in drafts.items()}
     specs |= {name: teacher.draft.spec for name, teacher in teachers.items()}
-    if task.problem == TAGS and "text_pair" in examples.train.column_names:
-        raise UserError("data.text: tags are those of one text; name one column")
-    if task.problem == TAGS and scheme.exits(specs):
-        raise UserError("scheme: its exits have one answer for a text, and tagging asks for one a word")
+    check_task(task, examples.train.column_names, scheme, specs)
     pairs = scheme.pairs(specs | {name: specs[of] for name, of in scheme.copies().items()})
-    if not config.kd.label_weight and not any(name in teachers for pair in pairs for name in pair.teachers):
-        raise UserError("kd.label_weight=0: without labels and without a teacher that has seen some, nobody learns")
-    if not config.kd.label_weight and (alone := [pair.learner for pair in pairs if pair.teacher is None]):
-        raise UserError(f"kd.label_weight=0: without labels {alone[0]} learns nothing")
+    if not config.kd.label_weight:
+        check_taught(pairs, teachers)
     check_lengths(config.data.max_length, [*drafts.values(), *(teacher.draft for teacher in teachers.values())])
     terms, notes = terms_of(pairs, config)
     if config.start_from:

@@ -83,10 +83,10 @@ class Linear(Schedule):
         return way
 
     def __str__(self) -> str:
-        when = (
-            "" if (self.begin, self.finish) == (0, 1) else f" between {self.begin:.0%} and {self.finish:.0%} of the run"
-        )
-        return f"{self.start:g} to {self.end:g}{when} ({type(self).__name__.lower()}, by {self.by})"
+        way = f"{self.start:g} to {self.end:g}"
+        if (self.begin, self.finish) != (0, 1):
+            way += f" between {self.begin:.0%} and {self.finish:.0%} of the run"
+        return f"{way} ({type(self).__name__.lower()}, by {self.by})"
 
 
 @dataclass(frozen=True)

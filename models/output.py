@@ -7,6 +7,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from models.heads import ONE_CLASS
+
 LAYERWISE = {  # field of ModelOutput -> which of its tensors' dimensions count positions
     "hidden_states": (1,),
     "mean_states": (),
@@ -129,7 +131,7 @@ class Spec:
     tokenizer: str
     segmentation: str
     provides: frozenset[str]
-    problem: str = "single_label_classification"
+    problem: str = ONE_CLASS
 
     @property
     def layers(self) -> int:
@@ -151,7 +153,7 @@ def sequence_dimensions(key: Field, dimensions: int) -> tuple[int, ...]:
 
     Args:
         key: what the tensor is.
-        dimensions: how many it has: logits of two are one a row, of three one a position.
+        dimensions: how many it has: two of logits for a text, three of logits for each word.
     """
     return ((1,) if dimensions > 2 else ()) if key == LOGITS else LAYERWISE[key.name]
 

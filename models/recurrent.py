@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput, TokenClassifierOutput
+from transformers.utils import ModelOutput
 
 
 class RecurrentConfig(PretrainedConfig):
@@ -148,6 +149,7 @@ class RecurrentWithClassifier(RecurrentPreTrainedModel):
     """The encoder and a classifier of two layers."""
 
     encoder_class: type[RecurrentModel] = RecurrentModel
+    output_class: type[ModelOutput]
 
     def __init__(self, config: RecurrentConfig):
         super().__init__(config)
@@ -162,9 +164,9 @@ class RecurrentWithClassifier(RecurrentPreTrainedModel):
         )
         self.post_init()
 
-
-class RecurrentForTokenClassification(RecurrentWithClassifier):
-    """Logits for every position."""
+    def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """What the classifier reads of the last hidden states `[B, S, H]`."""
+        raise NotImplementedError
 
     def forward(
         self,
@@ -173,26 +175,28 @@ class RecurrentForTokenClassification(RecurrentWithClassifier):
         labels: Tensor | None = None,
         output_hidden_states: bool = False,
         **_: Any,
-    ) -> TokenClassifierOutput:
+    ) -> Any:
         output = self.encoder(input_ids, attention_mask, output_hidden_states=output_hidden_states)
-        logits = self.classifier(output.last_hidden_state)
-        loss = None if labels is None else self.loss_function(logits, labels, self.config)
-        return TokenClassifierOutput(loss=loss, logits=logits, hidden_states=output.hidden_states)
+        logits = self.classifier(self.features(output.last_hidden_state, attention_mask))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, logits=logits, pooled_logits=logits, config=self.config)
+        return self.output_class(loss=loss, logits=logits, hidden_states=output.hidden_states)
+
+
+class RecurrentForTokenClassification(RecurrentWithClassifier):
+    """Logits for every position."""
+
+    output_class = TokenClassifierOutput
+
+    def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        return states
 
 
 class RecurrentForSequenceClassification(RecurrentWithClassifier):
     """Logits for a text, from its strongest features over all positions."""
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_hidden_states: bool = False,
-        **_: Any,
-    ) -> SequenceClassifierOutput:
-        output = self.encoder(input_ids, attention_mask, output_hidden_states=output_hidden_states)
-        mask = padding_mask(attention_mask)
-        logits = self.classifier(strongest(output.last_hidden_state, mask))
-        loss = None if labels is None else self.loss_function(labels, logits, self.config)
-        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=output.hidden_states)
+    output_class = SequenceClassifierOutput
+
+    def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        return strongest(states, padding_mask(attention_mask))

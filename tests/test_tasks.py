@@ -38,7 +38,7 @@ def as_tags(text: str, label: str) -> str:
 
 
 TASKS = {
-    "regression": (as_number, ["kd=[logits,hidden_states]", "optimizer.lr=3e-3", "trainer.max_epochs=8"], "pearson"),
+    "regression": (as_number, ["kd=[logits,hidden_states]", "optimizer.lr=3e-3", "trainer.max_epochs=16"], "pearson"),
     "multi_label": (as_labels, ["kd=[response,pooled]", "optimizer.lr=3e-3", "trainer.max_epochs=8"], "f1"),
     "tagging": (as_tags, ["kd=[response,hidden_states]", "optimizer.lr=5e-3", "trainer.max_epochs=15"], "f1"),
 }

@@ -20,6 +20,7 @@ from potstill.errors import UserError
 
 NEIGHBOURS = "neighbours"
 SMALLEST = 1e-30
+UP_TO_A_HALF = Linear(end=0.5)
 
 
 class Neighbours(Scheme):
@@ -32,16 +33,16 @@ class Neighbours(Scheme):
     with one class are refused.
 
     Args:
-        weight: of these targets, the labels having the rest of 1; from nothing to a half where not given, since the
-            rows tell nothing at first.
+        weight: of these targets, the labels having the rest of 1; from nothing to a half, since the rows tell nothing
+            at first.
     """
 
     takes_unlabelled: ClassVar[bool] = False
     suits = frozenset({TAGS})
 
-    def __init__(self, weight: float | Schedule | None = None):
+    def __init__(self, weight: float | Schedule = UP_TO_A_HALF):
         super().__init__()
-        self.weight = schedule_of(Linear(end=0.5) if weight is None else weight, "scheme.weight")
+        self.weight = schedule_of(weight, "scheme.weight")
         if any(self.weight.after(share / 100) > 1 for share in range(101)):
             raise UserError(f"scheme.weight: {self.weight} is above 1")
         self._vectors: Tensor | None = None
