@@ -8,7 +8,7 @@ train: .venv/sample  ## distil the sample teacher into the sample student and pr
 
 test: .venv/dev  ## linters, types, and all tests
 	$(MAKE) check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/dev  ## linters and types
 	$(BIN)/ruff check .

@@ -109,7 +109,7 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
         teachers, teacher_seconds = assembly.teachers()
         teacher = teachers.get(TEACHER)
         student, distilled, store_seconds = assembly.distil(teachers)
-        baseline, updates = None, distilled.updates + updates_before(config.start_from)
+        baseline, updates = None, distilled.updates + updates_before(config.start_from, plan.task.name)
         if config.baseline:
             baseline = student if plan.is_baseline else assembly.baseline(teacher, updates)
         if not ranks.is_first():

@@ -26,7 +26,6 @@ from deploy.evaluate import scored
 from kd.assembly import Assembly
 from kd.plan import Plan, make_plan
 from kd.store.estimate import bytes_needed
-from models.heads import TAGS
 from models.network import Network
 from potstill.errors import UserError
 from train import quiet
@@ -90,16 +89,15 @@ def run(trial: Trial, overrides: Sequence[str], folder: Path) -> Line:
 def score(network: Network, plan: Plan, config: DictConfig, split: str) -> float:
     """The task's score on a split."""
     rows, size = getattr(plan.examples, split), config.data.eval_batch_size
-    tagged = plan.task.problem == TAGS
-    batches = Batches(rows, rows, [network.tokenizer], config.data.max_length, size, size, tagged=tagged)
-    return scored(network, batches.val_dataloader(), plan.task)[0]
+    batches = Batches(rows, rows, [network.tokenizer], config.data.max_length, size, size, task=plan.task)
+    return scored(network, batches.val_dataloader(), rows, plan.task)[0]
 
 
 def bytes_a_row(plan: Plan) -> float:
     """What the store keeps of a row."""
     assert plan.teacher is not None
     lengths = sample_lengths(plan.rows, plan.teacher.tokenizer, plan.max_length)
-    return bytes_needed(plan.fields["teacher"], plan.teacher.spec, lengths, plan.store.dtype) / len(lengths)
+    return bytes_needed(plan.fields["teacher"], plan.teacher.spec, lengths, plan.store) / len(lengths)
 
 
 def trials(options: argparse.Namespace, done: dict[Trial, Line]) -> Iterator[Trial]:

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
+from datasets import Dataset
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score, MulticlassMatthewsCorrCoef
 
-from data.task import IGNORED, Task
+from data.task import IGNORED, OfRows
 from potstill.errors import UserError
 
 
 @dataclass(frozen=True)
-class Classification(Task):
+class Classification(OfRows):
     """One class a row: cross-entropy.
 
     Args:
@@ -38,7 +39,7 @@ class Classification(Task):
     def usual(self) -> str:
         return "accuracy"
 
-    def metrics(self, **options: Any) -> MetricCollection:
+    def metrics(self, rows: Dataset | None = None, **options: Any) -> MetricCollection:
         classes = len(self.labels)
         return MetricCollection(
             {

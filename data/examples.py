@@ -95,14 +95,16 @@ def prepare(
     splits = {name: _without_empty(name, rows) for name, rows in splits.items()}
     if split.distinct:
         splits["train"] = _distinct(splits["train"], notes)
-    splits = _part_unlabelled(splits)
+    task = task or Classification()
+    if not task.needs_labels:
+        splits, split = _all_alike(splits), replace(split, labelled_rows=None)
+    splits = _part_unlabelled(splits, task)
     splits = _cut_missing(splits, split, notes)
     if split.labelled_rows is not None:
         splits = _take_labels_away(splits, split.labelled_rows, notes)
     for name in ("train", "validation", "test"):
         if not len(splits[name]):
             raise UserError(f"data: no rows are left in the {name} split")
-    task = task or Classification()
     names = task.names(map(str, splits["train"].unique("label")), labels)
     encoded = {name: _encode(name, rows, replace(task, labels=names)) for name, rows in splits.items()}
     examples = Examples(**encoded, labels=names, notes=tuple(notes))
@@ -168,10 +170,17 @@ def _group_hashes(rows: Dataset) -> np.ndarray:
     return np.fromiter(hashes, np.int64, len(rows))
 
 
-def _part_unlabelled(splits: dict[str, Dataset]) -> dict[str, Dataset]:
-    """Training rows without label join the transfer set."""
-    has_label = ~rows_without_label(splits["train"])
-    return _move(splits, has_label)
+def _all_alike(splits: dict[str, Dataset]) -> dict[str, Dataset]:
+    """Where labels do not matter, the transfer set is a part of the training rows."""
+    others = dict(splits)
+    unlabelled = others.pop("unlabelled", None)
+    return others if unlabelled is None else others | {"train": concatenate_datasets([others["train"], unlabelled])}
+
+
+def _part_unlabelled(splits: dict[str, Dataset], task: Task) -> dict[str, Dataset]:
+    """Training rows without label join the transfer set, unless none needs one."""
+    lacking = rows_without_label(splits["train"])
+    return _move(splits, ~lacking if task.needs_labels else np.ones_like(lacking))
 
 
 def _take_labels_away(splits: dict[str, Dataset], count: int, notes: list[str]) -> dict[str, Dataset]:
@@ -203,12 +212,13 @@ def rows_without_label(rows: Dataset) -> np.ndarray:
 
 def _encode(name: str, rows: Dataset, task: Task) -> Dataset:
     """Rows with their labels as numbers, none in the transfer set; written to disk, in the order in which they are."""
-    kept = {column: rows.features[column] for column in (*_texts(rows), "where", "id", "loose_id")}
+    rows = task.prepared(rows, name)
+    kept = {column: feature for column, feature in rows.features.items() if column not in ("label", "group")}
 
     def encode(batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         labels = batch["label"] if name != "unlabelled" else [None] * len(batch["label"])
         both = zip(labels, batch["text"], strict=True)
-        values = [None if label is None else task.encode(label, text) for label, text in both]
+        values = [None if label is None and task.needs_labels else task.encode(label, text) for label, text in both]
         return {
             "label": [task.missing if value is None else value for value in values],
             LACKING: [value is None for value in values],
@@ -217,7 +227,7 @@ def _encode(name: str, rows: Dataset, task: Task) -> Dataset:
     encoded = rows.map(
         encode,
         batched=True,
-        remove_columns=["label", "group"],
+        remove_columns=[column for column in ("label", "group") if column in rows.column_names],
         features=Features(kept | {"label": task.feature, LACKING: Value("int8")}),
         new_fingerprint=fingerprint.of_value([rows._fingerprint, name, task.name, task.labels]),
     )

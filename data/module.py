@@ -10,9 +10,14 @@ from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from transformers import PreTrainedTokenizerFast
 
 from data.batches import Batch, EncodedExamples, LengthGroupedBatches
+from data.classification import Classification
 from data.columns import pieces
+from data.task import Task
 from data.tokenization import tokenize
+from data.words import word_numbers
 from potstill import fingerprint
+
+CLASSIFICATION = Classification()
 
 
 class Batches(pl.LightningDataModule):
@@ -31,7 +36,7 @@ class Batches(pl.LightningDataModule):
         workers: processes that prepare batches; 0 prepares them in this one.
         seed: of the order of the training rows.
         words: tell to which word each token of a training row belongs.
-        tagged: words have labels of their own, so that this is told of every row.
+        task: what is done with the rows; where logits are those of words, it says what a word is.
     """
 
     def __init__(
@@ -45,20 +50,23 @@ class Batches(pl.LightningDataModule):
         workers: int = 0,
         seed: int = 0,
         words: bool = False,
-        tagged: bool = False,
+        task: Task = CLASSIFICATION,
     ):
         super().__init__()
         self.tokenizers = {fingerprint.of_tokenizer(tokenizer): tokenizer for tokenizer in tokenizers}
         self.max_length, self.batch_size, self.eval_batch_size = max_length, batch_size, eval_batch_size
-        self.workers, self.seed, self.tagged = workers, seed, tagged
+        self.workers, self.seed, self.task = workers, seed, task
         self.train = self.encode(train, words)
         self.validation = self.encode(validation)
         self._progress = {"epoch": 0, "batch": 0}
 
     def encode(self, rows: Dataset, words: bool = False) -> EncodedExamples:
         """The rows as every tokenizer cuts them, with the words of the tokens where asked or always needed."""
-        words = words or self.tagged
-        tables = {key: tokenize(rows, tokenizer, self.max_length, words) for key, tokenizer in self.tokenizers.items()}
+        numbering = self.task.words or (word_numbers if words else None)
+        tables = {
+            key: self.task.encoded(tokenize(rows, each, self.max_length, numbering), each)
+            for key, each in self.tokenizers.items()
+        }
         padding = {key: int(tokenizer.pad_token_id or 0) for key, tokenizer in self.tokenizers.items()}
         return EncodedExamples(tables, padding)
 

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
-from datasets import List, Value
+from datasets import Dataset, List, Value
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MultilabelAccuracy, MultilabelExactMatch, MultilabelF1Score
 
 from data.classification import class_names, written
-from data.task import IGNORED, Task, items
+from data.task import IGNORED, OfRows, items
 
 SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
-class MultiLabel(Task):
+class MultiLabel(OfRows):
     """For each label whether a row has it: binary cross-entropy, summed over labels.
 
     A row's labels are a list, or in csv and tsv files one text, `a|b`; a row that has none of them but is labelled
@@ -57,7 +57,7 @@ class MultiLabel(Task):
     def usual(self) -> str:
         return "f1"
 
-    def metrics(self, **options: Any) -> MetricCollection:
+    def metrics(self, rows: Dataset | None = None, **options: Any) -> MetricCollection:
         count = len(self.labels)
         return MetricCollection(
             {

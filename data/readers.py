@@ -22,7 +22,7 @@ csv.field_size_limit(sys.maxsize)
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[str, Row]]:
-    """Yield `(where, row)` for each row of a csv, tsv, json, jsonl, parquet, conll or conllu file.
+    """Yield `(where, row)` for each row of a csv, tsv, json, jsonl, parquet, conll, conllu or txt file.
 
     `where` names file and line (for sentences of conll files: the first) or file and row. Text files are UTF-8, with or
     without a byte order mark, and may be compressed (`.gz`, `.bz2`). A tsv has no quoting, as in
@@ -73,6 +73,14 @@ def _delimited(path: Path, **dialect: Any) -> Iterator[tuple[str, Row]]:
             yield f"{path}:{line}", dict(zip(header, fields, strict=True))
 
 
+def _txt(path: Path) -> Iterator[tuple[str, Row]]:
+    """A text a line."""
+    with _open_text(path) as file:
+        for line, text in enumerate(_without_nul(path, file), start=1):
+            if text := text.strip():
+                yield f"{path}:{line}", {"text": text}
+
+
 def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
     with _open_text(path) as file:
         for line, text in enumerate(_without_nul(path, file), start=1):
@@ -84,11 +92,27 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
 def _json(path: Path) -> Iterator[tuple[str, Row]]:
     with _open_text(path) as file:
         rows = _parse(str(path), file.read())
+    if isinstance(rows, dict) and isinstance(rows.get("data"), list):
+        yield from _squad(path, rows["data"])
+        return
     if not isinstance(rows, list):
         raise UserError(f"{path}: a list of objects was expected; for one object a line call the file .jsonl")
     for number, row in enumerate(rows, start=1):
         where = f"{path}: row {number}"
         yield where, _as_row(where, row)
+
+
+def _squad(path: Path, articles: list[Any]) -> Iterator[tuple[str, Row]]:
+    """Questions of SQuAD's format: `id`, `title`, `question`, `context`, `answers`."""
+    for article in articles:
+        try:
+            for paragraph in article["paragraphs"]:
+                for asked in paragraph["qas"]:
+                    where = f"{path}: question {asked['id']}"
+                    row = {"id": asked["id"], "title": article.get("title"), "context": paragraph["context"]}
+                    yield where, row | {"question": asked["question"], "answers": asked.get("answers")}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: not as SQuAD's files are, in article {article!r:.60}: {error!r}") from error
 
 
 def _conll(path: Path) -> Iterator[tuple[str, Row]]:
@@ -160,6 +184,7 @@ READERS: dict[str, Callable[[Path], Iterator[tuple[str, Row]]]] = {
     ".conll": _conll,
     ".conllu": _conllu,
     ".parquet": _parquet,
+    ".txt": _txt,
 }
 
 

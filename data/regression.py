@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from datasets import Value
+from datasets import Dataset, Value
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.regression import PearsonCorrCoef, SpearmanCorrCoef
 
-from data.task import Task
+from data.task import OfRows
 from potstill.errors import UserError
 
 LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
-class Regression(Task):
+class Regression(OfRows):
     """One number a row, such as the similarity of two texts: squared error.
 
     Args:
@@ -58,7 +58,7 @@ class Regression(Task):
     def usual(self) -> str:
         return "pearson"
 
-    def metrics(self, **options: Any) -> MetricCollection:
+    def metrics(self, rows: Dataset | None = None, **options: Any) -> MetricCollection:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Metric `Spearman")  # keeps all predictions, as it has to
             return MetricCollection({"pearson": PearsonCorrCoef(**options), "spearman": SpearmanCorrCoef(**options)})

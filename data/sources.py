@@ -26,7 +26,7 @@ from data.readers import read_rows
 from potstill import fingerprint, packages
 from potstill.errors import UserError
 
-READING = 2  # another number where the same file gives another table
+READING = 3  # another number where the same file gives another table
 SPLITS = ("train", "validation", "test", "unlabelled")
 
 
@@ -102,7 +102,7 @@ class Columns:
             return None
         if isinstance(value, list) and (None in value or "" in value):
             raise UserError(f"{where}: column {column!r} has an entry that is nothing")
-        text = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
         try:
             text.encode()
         except UnicodeEncodeError:

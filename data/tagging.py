@@ -6,21 +6,22 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from datasets import List, Value
+from datasets import Dataset, List, Value
 from seqeval.metrics import f1_score
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from data.classification import class_names
-from data.task import IGNORED, Task, items
+from data.task import IGNORED, OfRows, items
+from data.words import Numbering, word_numbers
 
 UNSEEN = "_"  # for a word of which the network has no piece
 END = -1  # of a text, where those of a data set stand one behind the other
 
 
 @dataclass(frozen=True)
-class Tagging(Task):
+class Tagging(OfRows):
     """One tag a word: cross-entropy at the first piece of each word.
 
     The words of a text are what stands between white space; a row's tags are a list, or a text with white space
@@ -37,6 +38,10 @@ class Tagging(Task):
 
     def names(self, found: Iterable[str], given: Sequence[str] | None) -> tuple[str, ...]:
         return class_names((tag for tags in found for tag in split_up(tags) or ()), given, least=2)
+
+    @property
+    def words(self) -> Numbering:
+        return word_numbers
 
     @property
     def feature(self) -> Any:
@@ -61,15 +66,13 @@ class Tagging(Task):
             logits: `[B, words, C]`.
             labels: `[B, words]`.
         """
-        known = labels != IGNORED
-        costs = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-        return costs / known.sum().clamp(min=1) * known.any(1).float().mean()
+        return loss_of_words(logits, labels)
 
     @property
     def usual(self) -> str:
         return "f1" if self._has_entities else "accuracy"
 
-    def metrics(self, **options: Any) -> MetricCollection:
+    def metrics(self, rows: Dataset | None = None, **options: Any) -> MetricCollection:
         counts: dict[str, Any] = {"f1": EntityF1(self.labels, **options)} if self._has_entities else {}
         accuracy = MulticlassAccuracy(len(self.labels), average="micro", ignore_index=IGNORED, **options)
         return MetricCollection(counts | {"accuracy": accuracy})
@@ -132,6 +135,18 @@ class EntityF1(Metric):
             else:
                 texts[-1].append(self.labels[number])
         return texts[:-1]
+
+
+def loss_of_words(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean cross-entropy over labelled words, times the share of texts that have some.
+
+    Args:
+        logits: `[B, words, C]`.
+        labels: `[B, words]`.
+    """
+    known = labels != IGNORED
+    costs = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return costs / known.sum().clamp(min=1) * known.any(1).float().mean()
 
 
 def split_up(tags: str) -> list[str] | None:

@@ -2,15 +2,17 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from datasets import Value
+from datasets import Dataset, Value
 from torch import Tensor
 from torchmetrics import MetricCollection
+from transformers import PreTrainedTokenizerFast
 
+from data.words import Numbering
 from potstill.errors import UserError
 
 IGNORED = -100  # where there is no label
@@ -37,6 +39,7 @@ class Task(ABC):
         name: for the report.
         problem: what a network's logits are about, see `models.heads`.
         missing: what stands for the label of a row without one.
+        needs_labels: whether texts alone are not enough.
     """
 
     labels: Sequence[str] = ()
@@ -45,6 +48,7 @@ class Task(ABC):
     name: ClassVar[str]
     problem: ClassVar[str]
     missing: ClassVar[Any] = IGNORED
+    needs_labels: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.labels:
@@ -72,6 +76,32 @@ class Task(ABC):
         """How the label of a row is kept."""
         return Value("int64")
 
+    @property
+    def words(self) -> Numbering | None:
+        """Where logits are those of words, what gives the word of each token."""
+        return None
+
+    def note(self, max_length: int) -> str | None:
+        """What the user should know of texts that are cut at so many tokens."""
+        return None
+
+    @property
+    def words_per_token(self) -> float:
+        """About how many words with logits of their own a text has for each token."""
+        return 1.0
+
+    def prepared(self, rows: Dataset, split: str) -> Dataset:
+        """The rows of a split as they are learnt from, where that is something else than what was read.
+
+        Raises:
+            UserError: a label cannot be; the line names the row.
+        """
+        return rows
+
+    def encoded(self, table: Dataset, tokenizer: PreTrainedTokenizerFast) -> Dataset:
+        """The rows as networks read them, from what a tokenizer made of them, see `data.tokenization.tokenize`."""
+        return table
+
     @abstractmethod
     def encode(self, label: str, text: str) -> Any:
         """A row's label as numbers; None where it is not to be understood."""
@@ -88,8 +118,8 @@ class Task(ABC):
         a batch with none gives zero.
 
         Args:
-            logits: `[B, C]`, or `[B, words, C]`.
-            labels: `[B]`, `[B, C]` or `[B, words]`.
+            logits: `[B, C]`, `[B, words, C]` or `[B, 2, words]`.
+            labels: `[B]`, `[B, C]`, `[B, words]` or `[B, 2]`.
         """
 
     @property
@@ -98,10 +128,11 @@ class Task(ABC):
         """The metric that is taken where none is named."""
 
     @abstractmethod
-    def metrics(self, **options: Any) -> MetricCollection:
-        """Fresh counters of every score, fed with predictions and labels.
+    def metrics(self, rows: Dataset | None = None, **options: Any) -> MetricCollection:
+        """Fresh counters of every score, fed with predictions, labels, and the `ids` of the rows.
 
         Args:
+            rows: that are scored.
             options: of each, see `torchmetrics.Metric`.
         """
 
@@ -117,6 +148,18 @@ class Task(ABC):
     def columns(self) -> Sequence[str]:
         """Names of the numbers in a `line`."""
         return self.labels
+
+    @abstractmethod
+    def lines(self, rows: Dataset, predictions: Sequence[Tensor]) -> Iterator[list[Any]]:
+        """What a model says of the rows, for a person to read: id, label, answer, numbers."""
+
+
+class OfRows(Task):
+    """A task that has an answer for each row."""
+
+    def lines(self, rows: Dataset, predictions: Sequence[Tensor]) -> Iterator[list[Any]]:
+        for row, prediction in zip(rows, predictions, strict=True):
+            yield [row["id"], *self.line(row["label"], prediction)]
 
     @abstractmethod
     def line(self, label: Any, prediction: Tensor) -> list[str]:

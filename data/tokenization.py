@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
-from data.words import WORDS, word_numbers
+from data.words import WORDS, Numbering
 from potstill import fingerprint
 
 log = logging.getLogger(__name__)
@@ -27,11 +27,13 @@ def sample_lengths(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length
     return np.array([len(ids) for ids in encoded["input_ids"]])
 
 
-def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int, words: bool = False) -> Dataset:
+def tokenize(
+    rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int, words: Numbering | None = None
+) -> Dataset:
     """The token ids of each row, not padded, cut at `max_length`; no mask, since every position is real.
 
     Columns are `id` and `label`, what the tokenizer's model reads (`input_ids`, perhaps `token_type_ids`), and
-    `length`; with `words` also that, the word to which each token belongs.
+    `length`; with a function that gives them also `words`, the word to which each token belongs.
     """
     pair = "text_pair" in rows.column_names
     names = [name for name in tokenizer.model_input_names if name != "attention_mask"]
@@ -45,10 +47,11 @@ def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int,
         }
         if words:
             both = zip(zip(*texts, strict=True), encoded.encodings, strict=True)
-            columns[WORDS] = [word_numbers(some, encoding, max_length) for some, encoding in both]
+            columns[WORDS] = [words(some, encoding, max_length) for some, encoding in both]
         return columns
 
-    key = [rows._fingerprint, fingerprint.of_tokenizer(tokenizer), max_length, names, KEPT, *([WORDS] if words else [])]
+    key = [rows._fingerprint, fingerprint.of_tokenizer(tokenizer), max_length, names, KEPT]
+    key += [words.__name__] if words else []
     others = [name for name in rows.column_names if name not in KEPT]
     table = rows.map(encode, batched=True, remove_columns=others, new_fingerprint=fingerprint.of_value(key))
     if cut := pc.sum(table.data.column("cut")).as_py():

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from torch import Tensor
 
 from data.examples import Examples
 from data.module import Batches
 from data.task import Task
 from deploy.measure import latencies, predict, size
-from models.heads import TAGS
 from models.network import Network
 
 BATCH_SIZES = (1, 32)
@@ -33,14 +33,13 @@ def evaluate(
     All networks read the same texts. Scores are computed on the device, latencies on the CPU.
     """
     tokenizers = [network.tokenizer for network in networks.values()]
-    tagged = task.problem == TAGS
     splits = examples.test, examples.validation
-    batches = Batches(*splits, tokenizers, max_length, batch_size, batch_size, tagged=tagged)
+    batches = Batches(*splits, tokenizers, max_length, batch_size, batch_size, task=task)
     test = batches.encode(examples.test)
     figures: dict[str, dict[str, Any]] = {}
     predictions: dict[str, list[Tensor]] = {}
     for role, network in networks.items():
-        score, predictions[role] = scored(network.to(device), batches.evaluation(test), task)
+        score, predictions[role] = scored(network.to(device), batches.evaluation(test), examples.test, task)
         network.cpu()
         figures[role] = {"score": score, **size(network), "latency_ms": {}}
     for count in BATCH_SIZES:
@@ -50,14 +49,14 @@ def evaluate(
     return figures, predictions
 
 
-def scored(network: Network, batches: Iterable[Any], task: Task) -> tuple[float, list[Tensor]]:
-    """A network's score, and its prediction for each row."""
+def scored(network: Network, batches: Iterable[Any], rows: Dataset, task: Task) -> tuple[float, list[Tensor]]:
+    """A network's score, and its prediction for each row, from batches of the rows in their order."""
     network.record(frozenset())
-    metrics = task.metrics(sync_on_compute=False)  # no other process is here
+    metrics = task.metrics(rows, sync_on_compute=False)  # no other process is here
     predictions: list[Tensor] = []
-    for logits, labels in predict(network, batches):
-        predicted = task.predictions(logits)
-        metrics.update(predicted, labels)
+    for logits, batch in predict(network, batches):
+        predicted, labels = task.predictions(logits), batch["labels"]
+        metrics.update(predicted, labels, ids=batch["id"])
         predictions += task.readable(predicted, labels)
     return metrics.compute()[task.metric].nan_to_num().item(), predictions
 
@@ -85,9 +84,14 @@ def comparison(figures: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def write_predictions(path: Path, examples: Examples, task: Task, predictions: Sequence[Tensor]) -> None:
-    """One line a test row: its id, its label, the prediction, and where a task has them numbers."""
+    """One line a test row, or a question: its id, its label, the prediction, and where a task has them numbers.
+
+    No file where the task has no lines.
+    """
+    lines = list(task.lines(examples.test, predictions))
+    if not lines:
+        return
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "label", "prediction", *task.columns])
-        for row, prediction in zip(examples.test, predictions, strict=True):
-            writer.writerow([row["id"], *task.line(row["label"], prediction)])
+        writer.writerows(lines)

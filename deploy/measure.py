@@ -1,7 +1,7 @@
 """Score, size and latency of a model, as the report states them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
@@ -14,20 +14,19 @@ from models.network import Encodings, Network, parameter_count
 WARM_UP = 3
 
 
-def predict(network: Network, batches: Any) -> list[tuple[Tensor, Tensor]]:
-    """Logits and labels of each batch, in full float32, computed on the network's device."""
+def predict(network: Network, batches: Iterable[Any]) -> Iterator[tuple[Tensor, Any]]:
+    """Logits of each batch, in full float32, computed on the network's device, and the batch."""
     network.eval()
-    device, said = next(network.parameters()).device, []
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        for batch in batches:
-            encodings = move_data_to_device(batch["encodings"], device)
-            said.append((network(encodings).logits.float().cpu(), batch["labels"]))
-    return said
+    device = next(network.parameters()).device
+    for batch in batches:
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            logits = network(move_data_to_device(batch["encodings"], device)).logits.float().cpu()
+        yield logits, batch
 
 
 def size(network: Network) -> dict[str, Any]:
     """`parameters`, and `megabytes` (10^6 bytes) of the weights as they are saved, exits not counted."""
-    state = network.model.state_dict().values()
+    state = {tensor.data_ptr(): tensor for tensor in network.model.state_dict().values()}.values()  # shared ones once
     return {
         "parameters": parameter_count(network.model),
         "megabytes": sum(tensor.numel() * tensor.element_size() for tensor in state) / 1e6,

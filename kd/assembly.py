@@ -23,7 +23,6 @@ from kd.schemes.offline import Alone
 from kd.signals import LiveTeacher, StoredTeacher
 from kd.storing import Storing
 from kd.teachers import Candidate, fine_tuned
-from models.heads import TAGS
 from models.network import Network
 from models.transformer import load
 from potstill import fingerprint
@@ -61,7 +60,7 @@ class Assembly:
         if candidate.tuned:
             return draft.network(), 0.0
         trainer = [self._precision, self.config.trainer.gradient_clip_val, ranks_of(self.config)]
-        key = [plan.examples.fingerprint, plan.task.name, plan.task.metric, self.config.data.max_length, trainer]
+        key = [plan.examples.fingerprint, plan.task.name, asdict(plan.task), self.config.data.max_length, trainer]
 
         def train(network: Network, folder: Path) -> float:
             fused = not self._precision.endswith("-mixed")
@@ -93,6 +92,7 @@ class Assembly:
             plan.pairs,
             objective,
             plan.task,
+            plan.examples.validation,
             self._optimisation(),
             fields,
             seed,
@@ -102,7 +102,7 @@ class Assembly:
         words = any(term.by_word for some in plan.terms.values() for term in some.values())
         batches = self._batches(plan.rows, readers, seed, self.config.data.batch_size, words)
         bar = self.config.trainer.enable_progress_bar
-        storing = Storing(plan.store, frozen, plan.max_length, bar)
+        storing = Storing(plan.store, frozen, plan.task, plan.max_length, bar)
         log.info("student: distilling")
         fitted = self._fit(distiller, batches, self.folder / "distill", [storing], max_epochs=plan.epochs)
         student = distiller.network(plan.scheme.outcome)
@@ -144,9 +144,10 @@ class Assembly:
         trainer, optimizer = (OmegaConf.to_container(config[part], resolve=True) for part in ("trainer", "optimizer"))
         assert isinstance(trainer, dict)
         decisive = {key: value for key, value in trainer.items() if key not in SHOWN}
-        data = [self.plan.examples.fingerprint, self.plan.task.metric, config.data.max_length, config.data.batch_size]
+        task, data = [self.plan.task.name, asdict(self.plan.task)], config.data
+        rows = [self.plan.examples.fingerprint, task, data.max_length, data.batch_size]
         settings = [decisive, optimizer, self._precision, config.compile, config.seed, updates, every, ranks_of(config)]
-        return fingerprint.of_value([network.fingerprint(), network.spec.tokenizer, data, settings])
+        return fingerprint.of_value([network.fingerprint(), network.spec.tokenizer, rows, settings])
 
     def _alone(self, network: Network, seed: int, prefix: str, optimisation: Optimisation) -> Distiller:
         scheme: Scheme = Alone()
@@ -159,6 +160,7 @@ class Assembly:
             pairs,
             label_loss,
             self.plan.task,
+            self.plan.examples.validation,
             optimisation,
             {},
             seed,
@@ -178,7 +180,10 @@ class Assembly:
         """The same, but the student goes on from where it is to start."""
         network = self._network(name, teacher)
         if name == STUDENT and self.config.start_from:
-            network.model.load_state_dict(load(Path(self.config.start_from)).model.state_dict())
+            saved = load(Path(self.config.start_from))
+            whole = saved.spec.problem == network.spec.problem
+            start, model = (saved.model, network.model) if whole else (saved.model.base_model, network.model.base_model)
+            model.load_state_dict(start.state_dict(), strict=whole)  # an encoder may lack the pooler
         return network
 
     def _objective(self, pairs: list[Pair]) -> Objective:
@@ -215,7 +220,7 @@ class Assembly:
             data.workers,
             seed,
             words,
-            tagged=self.plan.task.problem == TAGS,
+            self.plan.task,
         )
 
     @property

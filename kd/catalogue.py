@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kd.knowledge.base import Knowledge
 from kd.probe import why_not
-from models.heads import ANY_LABEL, NUMBER, TAGS
+from models.heads import ANY_LABEL, MASKED, NUMBER, SPANS, TAGS
 from models.output import ATTENTION, LOGITS, STATES, Spec
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -30,6 +30,8 @@ OTHERS = {  # what not every term works with
     "other tokenizers": (replace(STUDENT, tokenizer="b", segmentation="b"), TEACHER),
     "several labels": (replace(STUDENT, problem=ANY_LABEL), replace(TEACHER, problem=ANY_LABEL)),
     "numbers": (replace(STUDENT, problem=NUMBER, classes=1), replace(TEACHER, problem=NUMBER, classes=1)),
+    "answers": (replace(STUDENT, problem=SPANS, classes=2), replace(TEACHER, problem=SPANS, classes=2)),
+    "masked words": (replace(STUDENT, problem=MASKED, classes=99), replace(TEACHER, problem=MASKED, classes=99)),
     "tags": (replace(STUDENT, problem=TAGS), replace(TEACHER, problem=TAGS)),
 }
 

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -15,7 +16,7 @@ from kd.fitting import resolve_precision
 from kd.schemes.base import Pair, Scheme
 from kd.store.store import Settings
 from models.blueprint import NO_TEXTS, Draft
-from models.heads import TAGS, problem_of
+from models.heads import MASKED, OF_POSITIONS, TAGS, problem_of
 from models.output import Spec
 from models.sources import Folder
 from models.transformer import Pretrained
@@ -46,8 +47,6 @@ def check_values(config: DictConfig) -> None:
     for key in ("baseline", "compile", "teacher.train"):
         if not isinstance(value := OmegaConf.select(config, key), bool):
             raise UserError(f"{key}: {value!r} is neither true nor false")
-    if config.data.label is None:
-        raise UserError("data.label: name the column of the labels")
 
 
 def check_numbers(config: DictConfig) -> None:
@@ -94,8 +93,10 @@ def check_task(task: Task, columns: Collection[str], scheme: Scheme, specs: Mapp
         raise UserError(f"scheme: it has no meaning for {task.name}")
     if task.problem == TAGS and "text_pair" in columns:
         raise UserError("data.text: tags are those of one text; name one column")
-    if task.problem == TAGS and scheme.exits(specs):
-        raise UserError("scheme: its exits have one answer for a text, and tagging asks for one a word")
+    if task.problem == MASKED and len({spec.tokenizer for spec in specs.values()}) > 1:
+        raise UserError("data/task=masked_lm: networks with different tokenizers cannot guess the same words")
+    if task.problem in OF_POSITIONS and scheme.exits(specs):
+        raise UserError(f"scheme: its exits have one answer for a text, and {task.name} asks for several")
 
 
 def check_taught(pairs: Sequence[Pair], teachers: Collection[str]) -> None:
@@ -128,11 +129,15 @@ def check_start(folder: str, student: Draft) -> None:
     config = blueprint.config(tokenizer, None)
     draft = Draft(blueprint, tokenizer, config, "", problem=problem_of(config))
     saved, own = draft.spec, student.spec
-    for what, theirs, ours in (
-        ("network", f"{saved} ({saved.parameters:,})", f"{own} ({own.parameters:,})"),
-        ("order of classes", draft.config.id2label, student.config.id2label),
-        ("tokenizer", saved.tokenizer, own.tokenizer),
-        ("task", saved.problem, own.problem),
-    ):
+    same: list[tuple[str, Any, Any]] = [("tokenizer", saved.tokenizer, own.tokenizer)]
+    if saved.problem == MASKED != own.problem:  # its encoder is taken
+        theirs, ours = (each.encoder for each in (draft, student))
+        other = {name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name) and "pooler" not in name}
+        same += [("network", saved, own)] if other else []
+    else:
+        same += [("network", f"{saved} ({saved.parameters:,})", f"{own} ({own.parameters:,})")]
+        same += [("order of classes", draft.config.id2label, student.config.id2label)]
+        same += [("task", saved.problem, own.problem)]
+    for what, theirs, ours in same:
         if theirs != ours:
             raise UserError(f"start_from: {folder} has another {what} than the student: {theirs}, not {ours}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from datasets import Dataset
 from torch import Tensor, nn
 from transformers import get_scheduler
 
@@ -57,6 +58,7 @@ class Distiller(pl.LightningModule):
         pairs: the scheme's pairs.
         objective: the loss of a lesson.
         task: scores predictions.
+        validation: the rows whose predictions are scored.
         optimisation: how weights move.
         fields: what each network is to record, by name.
         seed: of dropout; the random numbers of a step follow from seed, epoch and batch alone.
@@ -72,6 +74,7 @@ class Distiller(pl.LightningModule):
         pairs: list[Pair],
         objective: Objective,
         task: Task,
+        validation: Dataset,
         optimisation: Optimisation,
         fields: Mapping[str, Fields],
         seed: int,
@@ -90,7 +93,7 @@ class Distiller(pl.LightningModule):
         self.copies = nn.ModuleDict(copied)
         self.optimisation, self.fields, self.seed, self.prefix = optimisation, dict(fields), seed, prefix
         learners = dict.fromkeys([*(pair.learner for pair in pairs), scheme.outcome])
-        self.metrics = nn.ModuleDict({name: task.metrics() for name in learners})
+        self.metrics = nn.ModuleDict({name: task.metrics(validation) for name in learners})
         self.seconds, self._updates = 0.0, 1
 
     @property
@@ -155,12 +158,15 @@ class Distiller(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         names = dict.fromkeys([*self.networks, self.scheme.outcome])
         outputs = {name: self.network(name)(batch["encodings"]) for name in names}
-        predictions = self.scheme.predictions(outputs)
-        self._scored = list(predictions)
-        for name, logits in predictions.items():
-            self.metrics[name].update(self.task.predictions(logits.float()), batch["labels"])  # type: ignore[operator]
+        said = self.scheme.predictions(outputs)
+        self._scored = list(said)
+        self.scheme.on_validation_batch(said, batch["labels"])
+        for name, logits in said.items():
+            predictions = self.task.predictions(logits.float())
+            self.metrics[name].update(predictions, batch["labels"], ids=batch["id"])  # type: ignore[operator]
 
     def on_validation_epoch_end(self) -> None:
+        self.scheme.on_validation_end()
         for name in self._scored:
             metrics = self.metrics[name]
             place = "" if name == self.scheme.outcome else f"{name}/"

@@ -23,6 +23,7 @@ from kd.store.estimate import bytes_needed, in_words
 from kd.store.store import Settings
 from kd.teachers import Candidate, draft_teacher, reseeded
 from models.blueprint import Blueprint, Draft
+from models.heads import MASKED, SPANS
 from models.output import Fields
 from potstill.errors import UserError
 
@@ -88,10 +89,10 @@ class Plan:
     def lines(self) -> list[str]:
         """The plan for a reader."""
         examples, steps = self.examples, self.steps_per_epoch
+        named = "" if self.task.problem in (SPANS, MASKED) else f"; classes {', '.join(examples.labels)}"
         lines = [
             f"data      {len(examples.train):,} labelled and {len(examples.unlabelled):,} unlabelled training rows, "
-            f"{len(examples.validation):,} validation, {len(examples.test):,} test; "
-            f"classes {', '.join(examples.labels)}"
+            f"{len(examples.validation):,} validation, {len(examples.test):,} test{named}"
         ]
         lines += [f"          {note}" for note in examples.notes]
         for name, teacher in self.teachers.items():
@@ -118,7 +119,7 @@ class Plan:
     def _stored(self, name: str, teacher: Draft) -> str:
         fields, rows = self.fields[name], len(self.rows)
         some = sample_lengths(self.rows, teacher.tokenizer, self.max_length)
-        need = bytes_needed(fields, teacher.spec, some, self.store.dtype) / len(some) * rows
+        need = bytes_needed(fields, teacher.spec, some, self.store, self.task.words_per_token) / len(some) * rows
         what = f"{', '.join(map(str, sorted(fields)))} of {rows:,} rows, about {in_words(need)} in {self.store.dtype}"
         over = need > self.store.budget * 1e9
         return what + (f"; more than store.budget={self.store.budget:g} GB: nothing is stored" if over else "")
@@ -141,6 +142,8 @@ def make_plan(config: DictConfig) -> Plan:
     """
     check_values(config)
     kind: Task = instantiate(config.data.task)
+    if kind.needs_labels and config.data.label is None:
+        raise UserError("data.label: name the column of the labels")
     examples = read_examples(config, kind)
     task = replace(kind, labels=examples.labels, metric=config.data.metric or "")
     own = draft_teacher(instantiate(config.teacher, _convert_="all"), task, "teacher")
@@ -155,6 +158,7 @@ def make_plan(config: DictConfig) -> Plan:
         check_taught(pairs, teachers)
     check_lengths(config.data.max_length, [*drafts.values(), *(teacher.draft for teacher in teachers.values())])
     terms, notes = terms_of(pairs, config)
+    notes += filter(None, [task.note(config.data.max_length)])
     if config.start_from:
         check_start(config.start_from, drafts[STUDENT])
     elif config.baseline and isinstance(scheme, Alone):
@@ -180,7 +184,8 @@ def make_plan(config: DictConfig) -> Plan:
 
 def read_examples(config: DictConfig, task: Task) -> Examples:
     """The data of the config, for a task."""
-    columns = Columns(config.data.text, config.data.label, config.data.group)
+    label = config.data.label if task.needs_labels else None
+    columns = Columns(config.data.text, label, config.data.group)
     splits = instantiate(config.data.source, _convert_="all").read(columns, Path(config.cache_dir))
     return prepare(splits, instantiate(config.data.split), config.data.labels, task)
 

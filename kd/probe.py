@@ -11,7 +11,7 @@ from kd.knowledge.base import Knowledge
 from kd.moment import Moment
 from kd.store.estimate import row_shape
 from kd.store.ragged import LENGTH
-from models.heads import ANY_LABEL, ONE_CLASS, TAGS
+from models.heads import ANY_LABEL, NUMBER, OF_POSITIONS
 from models.output import LOGITS, Field, ModelOutput, Spec
 from potstill.errors import UserError
 
@@ -56,7 +56,7 @@ def made_up(spec: Spec, fields: Iterable[Field], seed: int) -> ModelOutput:
         shape = (TOKENS if size == LENGTH else size for size in row_shape(field, spec))
         tensors[field] = torch.randn(TEXTS, *shape, generator=draw)
     mask = torch.ones(TEXTS, TOKENS, dtype=torch.bool)
-    return ModelOutput.of(tensors, mask, mask if spec.problem == TAGS else None)
+    return ModelOutput.of(tensors, mask, spec.problem, mask if spec.problem in OF_POSITIONS else None)
 
 
 def _batch(teacher: ModelOutput, learner: Spec, its: Spec) -> dict[str, Any]:
@@ -65,9 +65,9 @@ def _batch(teacher: ModelOutput, learner: Spec, its: Spec) -> dict[str, Any]:
     words = torch.arange(TOKENS).expand(TEXTS, TOKENS)
     encoding = {"input_ids": ones, "attention_mask": ones, "words": words, "word_count": TOKENS}
     logits = teacher.logits if teacher.logits.numel() else made_up(its, [LOGITS], seed=2).logits
-    labels = {ONE_CLASS: logits.argmax(-1), TAGS: logits.argmax(-1), ANY_LABEL: (logits > 0).long()}
+    labels = {ANY_LABEL: (logits > 0).long(), NUMBER: logits[..., 0]}
     return {
         "id": torch.arange(TEXTS),
-        "labels": labels.get(its.problem, logits[..., 0]),
+        "labels": labels.get(its.problem, logits.argmax(-1)),
         "encodings": {learner.tokenizer: encoding, its.tokenizer: encoding},
     }

@@ -6,8 +6,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from kd.store import top
 from kd.store.store import Store
-from models.heads import TAGS
+from models.heads import OF_POSITIONS
 from models.network import Network
 from models.output import LOGITS, Field, Fields, ModelOutput, Spec
 from models.pieces import present
@@ -57,9 +58,12 @@ class StoredTeacher:
             return self.live(batch)
         spec = self.live.network.spec
         encoding = batch["encodings"][spec.tokenizer]
-        rows = present(encoding["words"], encoding["word_count"]) if spec.problem == TAGS else None
-        tensors = {Field.parse(name): tensor for name, tensor in stored.items()}
-        return ModelOutput.of(tensors, encoding["attention_mask"].bool(), rows)
+        words = present(encoding["words"], encoding["word_count"]) if spec.problem in OF_POSITIONS else None
+        tensors = {
+            Field.parse(name): top.restore(kept, spec.classes) if isinstance(kept, top.Largest) else kept
+            for name, kept in stored.items()
+        }
+        return ModelOutput.of(tensors, encoding["attention_mask"].bool(), spec.problem, words)
 
 
 class Reader:
@@ -74,15 +78,15 @@ class Reader:
     def __init__(self, store: Store, fields: Fields, spec: Spec):
         self.store, self.fields, self.spec = store, fields, spec
 
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch) -> dict[str, Tensor | top.Largest]:
         ids, encoding = batch["id"].numpy(), batch["encodings"][self.spec.tokenizer]
         sizes = {field: positions(field, self.spec, encoding) for field in self.fields}
-        return {str(field): self.store.read(field, ids, *size, self.spec.classes) for field, size in sizes.items()}
+        return {str(field): self.store.read(field, ids, *size) for field, size in sizes.items()}
 
 
 def positions(field: Field, spec: Spec, encoding: Mapping[str, Any]) -> tuple[list[int], int]:
-    """How many positions each row of a field's values has, and how many the batch: tokens, or words of tags."""
-    if field == LOGITS and spec.problem == TAGS:
+    """How many positions each row of a field's values has, and how many the batch: tokens, or words of logits."""
+    if field == LOGITS and spec.problem in OF_POSITIONS:
         return (encoding["words"].amax(1) + 1).tolist(), encoding["word_count"]
     mask = encoding["attention_mask"]
     return mask.sum(1).tolist(), mask.shape[1]

@@ -96,10 +96,11 @@ def plan_stages(configs: dict[str, DictConfig]) -> dict[str, str]:
     return plans
 
 
-def updates_before(start_from: str | None) -> int:
-    """How many updates the weights have behind them that a student starts from, as far as its run tells."""
-    report = Path(start_from).parent / "report.json" if start_from else None
-    return json.loads(report.read_text()).get("updates", 0) if report and report.is_file() else 0
+def updates_before(start_from: str | None, task: str) -> int:
+    """How many updates for a task the weights have behind them that a student starts from, as far as its run tells."""
+    path = Path(start_from).parent / "report.json" if start_from else None
+    report = json.loads(path.read_text()) if path and path.is_file() else {}
+    return report.get("updates", 0) if report.get("task") == task else 0
 
 
 def seconds_before(run_dir: Path, part: str) -> float:

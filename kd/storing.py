@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback
 
 from data.batches import EncodedExamples
 from data.columns import pieces
+from data.task import Task
 from kd import ranks
 from kd.signals import STORED, LiveTeacher, Reader
 from kd.store.estimate import bytes_needed, in_words
@@ -30,6 +31,7 @@ class Storing(Callback):
     Args:
         settings: of all stores.
         teachers: the frozen ones, by name.
+        task: what is done with the texts.
         max_length: tokens at which a text is cut.
         bar: show progress.
 
@@ -37,8 +39,16 @@ class Storing(Callback):
         seconds: that this took.
     """
 
-    def __init__(self, settings: Settings, teachers: Mapping[str, LiveTeacher], max_length: int, bar: bool):
-        self.settings, self.teachers, self.max_length, self.bar = settings, dict(teachers), max_length, bar
+    def __init__(
+        self,
+        settings: Settings,
+        teachers: Mapping[str, LiveTeacher],
+        task: Task,
+        max_length: int,
+        bar: bool,
+    ):
+        self.settings, self.teachers, self.task = settings, dict(teachers), task
+        self.max_length, self.bar = max_length, bar
         self.seconds = 0.0
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
@@ -52,7 +62,8 @@ class Storing(Callback):
     def _reader(self, trainer: pl.Trainer, examples: EncodedExamples, name: str, teacher: LiveTeacher) -> Reader | None:
         if not self.settings.budget:
             return None
-        work = Filling(store_of(self.settings, teacher, self.max_length), examples, name, teacher, trainer)
+        store = store_of(self.settings, teacher, self.max_length)
+        work = Filling(store, examples, name, teacher, trainer, self.task)
         try:
             stored = work.within_budget() and self._fill(work)
         except OSError as error:
@@ -76,10 +87,20 @@ class Filling:
         name: of the teacher.
         teacher: who is asked.
         trainer: of the fit.
+        task: what is done with the rows.
     """
 
-    def __init__(self, store: Store, examples: EncodedExamples, name: str, teacher: LiveTeacher, trainer: pl.Trainer):
+    def __init__(
+        self,
+        store: Store,
+        examples: EncodedExamples,
+        name: str,
+        teacher: LiveTeacher,
+        trainer: pl.Trainer,
+        task: Task,
+    ):
         self.store, self.examples, self.name, self.teacher, self.trainer = store, examples, name, teacher, trainer
+        self.task = task
         self.fields, self.spec = teacher.fields, teacher.network.spec
 
     def within_budget(self) -> bool:
@@ -126,7 +147,7 @@ class Filling:
 
     def _bytes(self, rows: np.ndarray) -> int:
         lengths = self.examples.lengths(rows, self.spec.tokenizer)
-        return bytes_needed(self.fields, self.spec, lengths, self.store.settings.dtype)
+        return bytes_needed(self.fields, self.spec, lengths, self.store.settings, self.task.words_per_token)
 
     def _live(self, need: int, limit: str) -> bool:
         if ranks.is_first():

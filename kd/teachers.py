@@ -16,7 +16,7 @@ from kd import ranks
 from kd.distiller import Optimisation
 from kd.once import About, made_once
 from models.blueprint import Blueprint, Draft
-from models.heads import has_head, other_head
+from models.heads import MASKED, has_head, other_head
 from models.network import Network
 from models.sources import Folder
 from models.transformer import Pretrained
@@ -91,7 +91,7 @@ def draft_teacher(settings: Mapping[str, Any], task: Task, name: str) -> Candida
     if other := other_head(original, task.problem):
         raise UserError(f"{name}: it has a head for another task ({other}); save its encoder alone, or say data/task=…")
     tuned = has_head(original, task.problem)
-    if tuned:
+    if tuned and task.problem != MASKED:
         check_labels(original, tuple(task.labels), name)
     elif not settings["train"]:
         raise UserError(f"{name}: train=false, but {draft.origin} have no trained classifier; say train=true there")

@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 from models.blueprint import RecurrentBlueprint
 from models.recurrent import (
     RecurrentConfig,
+    RecurrentForQuestionAnswering,
     RecurrentForSequenceClassification,
     RecurrentForTokenClassification,
     RecurrentModel,
@@ -43,10 +50,18 @@ class BiLSTMForTokenClassification(RecurrentForTokenClassification):
     encoder_class = BiLSTMModel
 
 
+class BiLSTMForQuestionAnswering(RecurrentForQuestionAnswering):
+    """A BiLSTM that finds answers in a text."""
+
+    config_class: type[RecurrentConfig] = BiLSTMConfig
+    encoder_class = BiLSTMModel
+
+
 AutoConfig.register(BiLSTMConfig.model_type, BiLSTMConfig)
 AutoModel.register(BiLSTMConfig, BiLSTMModel)
 AutoModelForSequenceClassification.register(BiLSTMConfig, BiLSTMForSequenceClassification)
 AutoModelForTokenClassification.register(BiLSTMConfig, BiLSTMForTokenClassification)
+AutoModelForQuestionAnswering.register(BiLSTMConfig, BiLSTMForQuestionAnswering)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from models.attention import can_record
 from models.embeddings import from_other_tokenizer, narrowed, word_vectors
-from models.heads import ANY_LABEL, NUMBER, ONE_CLASS, auto_model
+from models.heads import ANY_LABEL, MASKED, NUMBER, ONE_CLASS, auto_model
 from models.network import Network, parameter_count
 from models.output import ATTENTION, STATES, Spec
 from models.recurrent import RecurrentConfig
@@ -84,12 +84,17 @@ class Draft:
             widths=widths(self.config),
             heads=getattr(self.config, "num_attention_heads", None),
             parameters=parameter_count(model),
-            classes=int(self.config.num_labels or 0),
+            classes=int((self.config.vocab_size if self.problem == MASKED else self.config.num_labels) or 0),
             tokenizer=fingerprint.of_tokenizer(self.tokenizer),
             segmentation=self.segmentation,
             problem=self.problem,
             provides=frozenset({"logits"}) | STATES | (ATTENTION if can_record(model) else frozenset()),
         )
+
+    @property
+    def encoder(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the weights below the head."""
+        return {name: tuple(weight.shape) for name, weight in self._empty().base_model.state_dict().items()}
 
     @property
     def origin(self) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     PreTrainedModel,
@@ -17,6 +18,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from models.blueprint import RecurrentBlueprint
 from models.recurrent import (
     RecurrentConfig,
+    RecurrentForQuestionAnswering,
     RecurrentForSequenceClassification,
     RecurrentForTokenClassification,
     RecurrentModel,
@@ -109,10 +111,18 @@ class CNNLSTMForTokenClassification(RecurrentForTokenClassification):
     encoder_class = CNNLSTMModel
 
 
+class CNNLSTMForQuestionAnswering(RecurrentForQuestionAnswering):
+    """A CNN-LSTM that finds answers in a text."""
+
+    config_class: type[RecurrentConfig] = CNNLSTMConfig
+    encoder_class = CNNLSTMModel
+
+
 AutoConfig.register(CNNLSTMConfig.model_type, CNNLSTMConfig)
 AutoModel.register(CNNLSTMConfig, CNNLSTMModel)
 AutoModelForSequenceClassification.register(CNNLSTMConfig, CNNLSTMForSequenceClassification)
 AutoModelForTokenClassification.register(CNNLSTMConfig, CNNLSTMForTokenClassification)
+AutoModelForQuestionAnswering.register(CNNLSTMConfig, CNNLSTMForQuestionAnswering)
 
 
 @dataclass(frozen=True)

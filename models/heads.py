@@ -2,33 +2,47 @@
 
 from typing import Any
 
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, PretrainedConfig
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PretrainedConfig,
+)
 
 ONE_CLASS, ANY_LABEL, NUMBER = "single_label_classification", "multi_label_classification", "regression"
-TAGS = "token_classification"
+TAGS, SPANS, MASKED = "token_classification", "question_answering", "masked_lm"
+OF_POSITIONS = frozenset({TAGS, SPANS, MASKED})  # which have logits for positions of a text
+HEADS = {
+    TAGS: (AutoModelForTokenClassification, "ForTokenClassification"),
+    SPANS: (AutoModelForQuestionAnswering, "ForQuestionAnswering"),
+    MASKED: (AutoModelForMaskedLM, "ForMaskedLM"),
+}
+OF_TEXTS = (AutoModelForSequenceClassification, "ForSequenceClassification")
 
 
 def auto_model(problem: str) -> Any:
     """The class that makes models for a problem."""
-    return AutoModelForTokenClassification if problem == TAGS else AutoModelForSequenceClassification
+    return HEADS.get(problem, OF_TEXTS)[0]
 
 
 def problem_of(config: PretrainedConfig) -> str:
     """What a saved model's logits are about."""
-    if has_head(config, TAGS):
-        return TAGS
-    return config.problem_type or ONE_CLASS
+    return next((problem for problem in HEADS if has_head(config, problem)), config.problem_type or ONE_CLASS)
 
 
 def other_head(config: PretrainedConfig, problem: str) -> str | None:
-    """The class of another head that the checkpoint was saved with, or the other problem of one of the same class."""
+    """The class of another head that the checkpoint was saved with, or the other problem of one of the same class.
+
+    A head for masked words is left behind, as it is what encoders are pretrained with.
+    """
     if has_head(config, problem):
         return None if config.problem_type in (None, problem) else config.problem_type
-    heads = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+    heads = tuple(name for _, name in (OF_TEXTS, *HEADS.values()) if name != HEADS[MASKED][1])
     return next((name for name in config.architectures or [] if name.endswith(heads)), None)
 
 
 def has_head(config: PretrainedConfig, problem: str) -> bool:
     """Whether the checkpoint of this config says that it was saved with a head for a problem."""
-    head = "ForTokenClassification" if problem == TAGS else "ForSequenceClassification"
+    head = HEADS.get(problem, OF_TEXTS)[1]
     return any(head in name for name in config.architectures or [])

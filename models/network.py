@@ -1,16 +1,18 @@
 """A transformers model with its tokenizer, spoken to in `ModelOutput`."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from models import heads
 from models.attention import AttentionRecord, record_attention
 from models.exits import ExitHeads, mean_of_real
-from models.heads import TAGS
 from models.output import ATTENTION, LOGITS, STATES, Field, Fields, ModelOutput, Spec
 from models.pieces import present, to_words
 from potstill import fingerprint
@@ -43,10 +45,11 @@ class Network(nn.Module):
 
     def reset_head(self) -> None:
         """Give what stands on top of the encoder new random weights."""
+        shared = {id(parameter) for parameter in self.model.base_model.parameters()}
         for name, child in self.model.named_children():
             if name != self.model.base_model_prefix:
                 for module in child.modules():
-                    if isinstance(module, nn.Linear):
+                    if isinstance(module, nn.Linear) and id(module.weight) not in shared:
                         module.reset_parameters()
 
     def class_vectors(self) -> Tensor:
@@ -62,24 +65,54 @@ class Network(nn.Module):
         """What the model says of a batch.
 
         Args:
-            encodings: token tensors `[B, S]` by tokenizer fingerprint; for tags with the `words` of the tokens and
-                their `word_count` in the longest text.
+            encodings: token tensors `[B, S]` by tokenizer fingerprint; where logits are those of words with the
+                `words` of the tokens and their `word_count` in the longest text.
             fields: what to hand out beside the logits; attention only as `record` was told.
         """
         encoding, layers = encodings[self.spec.tokenizer], attention_layers(fields)
         inputs = {name: tensor for name, tensor in encoding.items() if name not in OF_WORDS}
         states = any(key.name in STATES for key in fields) or self.exits is not None
-        output = self.model(**inputs, output_hidden_states=states, output_attentions=bool(layers))
+        with self._masked_alone(encoding):
+            output = self.model(**inputs, output_hidden_states=states, output_attentions=bool(layers))
         mask = inputs["attention_mask"].bool()
         records = by_layer(output.attentions, layers, self.spec.layers) if layers else {}
         tensors = {key: _recorded(key, output.hidden_states, records, mask) for key in fields if key != LOGITS}
-        logits, rows = output.logits, None
-        if self.spec.problem == TAGS:
-            words = encoding["words"], encoding["word_count"]
-            logits, rows = to_words(logits, *words, "first"), present(*words)
-        result = ModelOutput.of({LOGITS: logits, **tensors}, mask, rows)
+        logits, words = self._logits(output, encoding)
+        result = ModelOutput.of({LOGITS: logits, **tensors}, mask, self.spec.problem, words)
         result.exits = self.exits(output.hidden_states, mask) if self.exits else ()
         return result
+
+    @contextmanager
+    def _masked_alone(self, encoding: Mapping[str, Any]) -> Iterator[None]:
+        """A head over a vocabulary sees no other states than those of masked words: most of its work is saved."""
+        if self.spec.problem != heads.MASKED:
+            yield
+            return
+
+        def gather(module: nn.Module, inputs: Any, output: Any) -> Any:
+            output.last_hidden_state = to_words(output.last_hidden_state, *_words_of(encoding), "first")
+            return output
+
+        handle = self.model.base_model.register_forward_hook(gather)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _logits(self, output: Any, encoding: Mapping[str, Any]) -> tuple[Tensor, Tensor | None]:
+        """Logits as `ModelOutput` has them, and which words they are about."""
+        match self.spec.problem:
+            case heads.TAGS:
+                words = _words_of(encoding)
+                return to_words(output.logits, *words, "first"), present(*words)
+            case heads.SPANS:
+                words = _words_of(encoding)
+                both = torch.stack([output.start_logits, output.end_logits], -1)
+                return to_words(both, *words, "logsumexp").transpose(1, 2), present(*words)
+            case heads.MASKED:
+                return output.logits, present(*_words_of(encoding))
+            case _:
+                return output.logits, None
 
     def fingerprint(self) -> str:
         """Name of all that decides what the model says of an encoding: its weights and its config."""
@@ -95,6 +128,10 @@ class Network(nn.Module):
         if self.exits:
             weights = {name: tensor.contiguous() for name, tensor in self.exits.state_dict().items()}
             save_file(weights, folder / "exits.safetensors", {"layers": ",".join(map(str, self.exits.layers))})
+
+
+def _words_of(encoding: Mapping[str, Any]) -> tuple[Tensor, int]:
+    return encoding["words"], encoding["word_count"]
 
 
 def attention_layers(fields: Fields) -> set[int]:

@@ -7,8 +7,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from models.heads import ONE_CLASS
+from models.heads import ONE_CLASS, SPANS
 
+NEVER = -1e4  # the logit of what cannot be chosen; half precision can hold it
 LAYERWISE = {  # field of ModelOutput -> which of its tensors' dimensions count positions
     "hidden_states": (1,),
     "mean_states": (),
@@ -55,7 +56,8 @@ class ModelOutput:
     All but logits, mask and exits are tensors by layer: 0 the embeddings, l what layer l gives.
 
     Args:
-        logits: `[B, C]`, or `[B, W, C]` for each word of the texts, before softmax.
+        logits: `[B, C]`; `[B, W, C]` for each word of the texts; or `[B, 2, W]` of words that a span begins and ends
+            with. Before softmax, which is over the last dimension.
         mask: `[B, S]` bool, the real positions.
         hidden_states: `[B, S, H]`.
         mean_states: `[B, H]`, the hidden states' mean over real positions.
@@ -64,6 +66,7 @@ class ModelOutput:
         queries, keys, values: `[B, heads, S, D]`.
         exits: logits of the early exits, shallow to deep.
         rows: `[B, W]` bool, which words of `[B, W, C]` logits there are; None where a text has one row of them.
+        choices: `[B, W]` bool, which words of `[B, 2, W]` logits there are; None where all texts choose among the same.
     """
 
     logits: Tensor
@@ -77,19 +80,40 @@ class ModelOutput:
     values: Mapping[int, Tensor] = field(default_factory=dict)
     exits: tuple[Tensor, ...] = ()
     rows: Tensor | None = None
+    choices: Tensor | None = None
 
     def __getitem__(self, key: Field) -> Tensor:
         value = getattr(self, key.name)
         return value if key.layer is None else value[key.layer]
 
     @classmethod
-    def of(cls, tensors: Mapping[Field, Tensor], mask: Tensor, rows: Tensor | None = None) -> Self:
-        """The output made of single tensors; without logits among them they are empty."""
+    def of(
+        cls, tensors: Mapping[Field, Tensor], mask: Tensor, problem: str = ONE_CLASS, words: Tensor | None = None
+    ) -> Self:
+        """The output made of single tensors; without logits among them they are empty.
+
+        Args:
+            tensors: by field.
+            mask: `[B, S]`.
+            problem: what the logits are about, see `models.heads`.
+            words: which words `[B, W]` there are, where logits are about them.
+        """
         layers: dict[str, Any] = {name: {} for name in LAYERWISE}
         for key, tensor in tensors.items():
             if key.layer is not None:
                 layers[key.name][key.layer] = tensor
-        return cls(tensors.get(LOGITS, mask.new_empty(0, dtype=torch.float)), mask, **layers, rows=rows)
+        logits = tensors.get(LOGITS, mask.new_empty(0, dtype=torch.float))
+        if problem != SPANS:
+            return cls(logits, mask, **layers, rows=words)
+        if words is not None and logits.numel():
+            logits = logits.masked_fill(~words.unsqueeze(1), NEVER)
+        return cls(logits, mask, **layers, choices=words)
+
+    def sequence_dimensions(self, key: Field) -> tuple[int, ...]:
+        """Which of a tensor's dimensions count positions: tokens, or of logits words."""
+        if key != LOGITS:
+            return LAYERWISE[key.name]
+        return (1,) if self.rows is not None else (2,) if self.choices is not None else ()
 
     def detach(self) -> Self:
         """The same values, out of reach of any gradient."""
@@ -146,16 +170,6 @@ class Spec:
         layers = f"{self.layers} layer{'' if self.layers == 1 else 's'}"
         heads = f", {self.heads} heads" if self.heads else ""
         return f"{self.kind}, {layers}, width {self.widths[-1]}{heads}, {self.parameters / 1e6:.1f} M parameters"
-
-
-def sequence_dimensions(key: Field, dimensions: int) -> tuple[int, ...]:
-    """Which of a recorded tensor's dimensions count positions.
-
-    Args:
-        key: what the tensor is.
-        dimensions: how many it has: two of logits for a text, three of logits for each word.
-    """
-    return ((1,) if dimensions > 2 else ()) if key == LOGITS else LAYERWISE[key.name]
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 Pieces = Literal["mean", "first", "max"]
+Reduction = Literal["mean", "first", "max", "logsumexp"]
 
 
-def to_words(states: Tensor, words: Tensor, count: int, pieces: Pieces) -> Tensor:
+def to_words(states: Tensor, words: Tensor, count: int, pieces: Reduction) -> Tensor:
     """States `[B, count, ...]` of words; zero for words without pieces.
 
     Args:
@@ -16,7 +17,7 @@ def to_words(states: Tensor, words: Tensor, count: int, pieces: Pieces) -> Tenso
         words: number of the word to which each piece belongs, `[B, S]`; -1 for none.
         count: how many words the longest text has.
         pieces: what stands for a word of several: their `mean`, the `first`, or the greatest number of each
-            dimension (`max`).
+            dimension (`max`); of logits over pieces that of their summed probability (`logsumexp`).
     """
     spread = [1] * (states.dim() - 2)
     place = _places(words, count)
@@ -28,8 +29,12 @@ def to_words(states: Tensor, words: Tensor, count: int, pieces: Pieces) -> Tenso
         return torch.cat([states, torch.zeros_like(states[:, :1])], 1).gather(1, index)
     index = place.reshape(*words.shape, *spread).expand_as(states)
     empty = states.new_zeros(len(words), count + 1, *states.shape[2:])
-    reduction = "amax" if pieces == "max" else "mean"
-    return empty.scatter_reduce(1, index, states, reduction, include_self=False)[:, :-1]
+    if pieces != "logsumexp":
+        reduction = "amax" if pieces == "max" else "mean"
+        return empty.scatter_reduce(1, index, states, reduction, include_self=False)[:, :-1]
+    most = empty.scatter_reduce(1, index, states.detach(), "amax", include_self=False)
+    total = empty.scatter_add(1, index, (states - most.gather(1, index)).exp())
+    return (most + total.where(total > 0, 1.0).log())[:, :-1]
 
 
 def present(words: Tensor, count: int) -> Tensor:

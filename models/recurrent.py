@@ -5,7 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput, TokenClassifierOutput
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
 from transformers.utils import ModelOutput
 
 
@@ -181,7 +186,11 @@ class RecurrentWithClassifier(RecurrentPreTrainedModel):
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, logits=logits, pooled_logits=logits, config=self.config)
-        return self.output_class(loss=loss, logits=logits, hidden_states=output.hidden_states)
+        return self.output_class(loss=loss, hidden_states=output.hidden_states, **self.named(logits))
+
+    def named(self, logits: Tensor) -> dict[str, Tensor]:
+        """The classifier's numbers as transformers calls them."""
+        return {"logits": logits}
 
 
 class RecurrentForTokenClassification(RecurrentWithClassifier):
@@ -191,6 +200,19 @@ class RecurrentForTokenClassification(RecurrentWithClassifier):
 
     def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
         return states
+
+
+class RecurrentForQuestionAnswering(RecurrentWithClassifier):
+    """Two logits for every position: that the answer begins and that it ends there."""
+
+    output_class = QuestionAnsweringModelOutput
+
+    def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+        return states
+
+    def named(self, logits: Tensor) -> dict[str, Tensor]:
+        start, end = logits.unbind(-1)
+        return {"start_logits": start, "end_logits": end}
 
 
 class RecurrentForSequenceClassification(RecurrentWithClassifier):

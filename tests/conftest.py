@@ -88,6 +88,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny BERT without classifier: 4 layers, width 32, 2 heads, words of the sentences."""
     path = tmp_path_factory.mktemp("pretrained")
     tokenizer = word_tokenizer((text for text, _ in sentences(240, seed=0)), 500)
+    torch.manual_seed(0)
     BertModel(_tiny(len(tokenizer))).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path

@@ -39,7 +39,9 @@ class ByText(Alignment):
 
 @dataclass(frozen=True)
 class ByWord(Alignment):
-    """Two tokenizers that cut differently: word by word, a word being what stands between white space.
+    """Two tokenizers that cut differently: word by word, a word being what the task takes for one.
+
+    That is what stands between white space, or of a question and a text a word or mark of the text.
 
     Words that one side cuts away with the end of the text, and tokens that belong to none, are left out.
 

@@ -2,30 +2,51 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from data.task import IGNORED
 from kd.knowledge.base import Knowledge
 from kd.knowledge.distances import kl, mse, soft_targets
 from kd.knowledge.weighting import even
 from kd.moment import Moment
 from kd.schedule import Schedule
-from models.heads import ANY_LABEL, NUMBER, ONE_CLASS
-from models.output import ModelOutput, Spec
+from models.heads import ANY_LABEL, NUMBER, ONE_CLASS, SPANS
+from models.output import NEVER, ModelOutput, Spec
 from potstill.errors import UserError
 
 Distance = Callable[..., Tensor]
 Weighting = Callable[[Tensor, Tensor], Tensor]
+MANY = 2**31  # words of a text
+LAST = "how many words there are to choose among differs from text to text; leave standardise out"
+
+
+class Rows(NamedTuple):
+    """What is compared.
+
+    Args:
+        learner, teacher: logits `[..., C]`.
+        labels: `[...]`, -100 where there is none; perhaps None.
+        real: which rows `[...]` count.
+        scale: of each row's distance.
+    """
+
+    learner: Tensor
+    teacher: Tensor
+    labels: Any
+    real: Tensor
+    scale: Tensor | float = 1.0
 
 
 class Logits(Knowledge):
     """A distance between the logits of learner and teacher, averaged over the rows.
 
     Rows are texts, or words where every word has logits of its own. Where a text may have any of several labels, each
-    of them is a distribution over yes and no, and their distances are summed.
+    of them is a distribution over yes and no, and their distances are summed. Where a span is looked for, its beginning
+    and its end are two rows, and the classes are the words that both sides have.
 
     Args:
         distance: of `[..., C]` logits to `[...]`, e.g. `kd.knowledge.distances.mse` for logit regression (Ba &
@@ -40,6 +61,7 @@ class Logits(Knowledge):
     """
 
     least_classes: ClassVar[tuple[int, str]] = (1, "")  # and why
+    same_classes: ClassVar[str] = ""  # why all rows need the same ones, where they do
 
     def __init__(
         self,
@@ -66,7 +88,9 @@ class Logits(Knowledge):
             return f"the learner has {learner.classes} classes, the teacher {teacher.classes}"
         if self.weighting is not even and (learner.problem == NUMBER or self.temperature is None):
             return "without probabilities there is nothing to weigh rows by; leave weighting out"
-        classes = 2 if learner.problem == ANY_LABEL else learner.classes
+        classes = {ANY_LABEL: 2, SPANS: MANY}.get(learner.problem, learner.classes)
+        if learner.problem == SPANS and (reason := LAST if self.standardise else self.same_classes):
+            return f"spans: {reason}"
         for least, reason in self._needs():
             if classes < least:
                 return f"{classes} class{'' if classes == 1 else 'es'}: {reason}"
@@ -81,23 +105,34 @@ class Logits(Knowledge):
         return needs
 
     def forward(self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]) -> Tensor:
-        ours, theirs, labels, real = self._rows(learner, teacher, batch)
-        weights = self.weighting(theirs, labels) * real
-        costs = self.compare(self._ready(ours), self._ready(theirs), labels, real)
+        rows = self._rows(learner, teacher, batch.get("labels"))
+        weights = self.weighting(rows.teacher, rows.labels) * rows.real
+        costs = rows.scale * self.compare(self._ready(rows.learner), self._ready(rows.teacher), rows.labels, rows.real)
         labels_a_text = costs.shape[-1] if self._by_label else 1  # summed, as the loss on the labels is
         return labels_a_text * (costs * weights).sum() / weights.sum().clamp(min=1e-12)
 
-    def _rows(
-        self, learner: ModelOutput, teacher: ModelOutput, batch: Mapping[str, Any]
-    ) -> tuple[Tensor, Tensor, Any, Tensor]:
-        """Logits of both, labels, and which rows are real."""
-        ours, theirs, labels = learner.logits, teacher.logits, batch.get("labels")
+    def _rows(self, learner: ModelOutput, teacher: ModelOutput, labels: Any) -> Rows:
+        if learner.choices is not None and teacher.choices is not None:
+            return self._spans(learner.logits, teacher.logits, labels, learner.choices & teacher.choices)
+        ours, theirs = learner.logits, teacher.logits
         if self._by_label:
             ours, theirs = (torch.stack([torch.zeros_like(logits), logits], -1) for logits in (ours, theirs))
         real = torch.ones(ours.shape[:-1], dtype=torch.bool, device=ours.device)
         for output in (learner, teacher):
             real = real if output.rows is None else real & output.rows
-        return ours, theirs, labels, real
+        return Rows(ours, theirs, labels, real)
+
+    def _spans(self, ours: Tensor, theirs: Tensor, labels: Any, common: Tensor) -> Rows:
+        """Of logits `[B, 2, W]`: what both can choose, `[B, W]`, keeps its numbers, the rest is alike on both sides."""
+        ours, theirs = (logits.masked_fill(~common.unsqueeze(1), NEVER) for logits in (ours, theirs))
+        real = common.any(1, keepdim=True).expand(-1, 2)
+        if labels is not None:
+            place = labels.clamp(0, common.shape[1] - 1)
+            labels = labels.where((labels == place) & common.gather(1, place), IGNORED)
+        if self.temperature is not None:
+            return Rows(ours, theirs, labels, real)
+        share = common.float().mean(1, keepdim=True).clamp(min=1e-12)  # the distance is a mean over padding, too
+        return Rows(ours, theirs, labels, real, 1 / share)
 
     def compare(self, learner: Tensor, teacher: Tensor, labels: Tensor, real: Tensor) -> Tensor:
         """The distance `[...]` of logits `[..., C]`, or what stands for it.
@@ -230,6 +265,8 @@ class Correlations(SoftTargets):
         temperature, standardise: see `SoftTargets`.
         weight, optional: see `Knowledge`.
     """
+
+    same_classes = "the words of one text are not those of another, and their number differs; say kd=response"
 
     def __init__(self, rows: float = 1.0, classes: float = 1.0, temperature: float | Schedule = 1.0, **options: Any):
         super().__init__(temperature, **options)

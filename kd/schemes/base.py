@@ -11,12 +11,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from kd.moment import Moment
 from models.blueprint import Blueprint
-from models.heads import ONE_CLASS, TAGS
+from models.heads import MASKED, ONE_CLASS, SPANS, TAGS
 from models.network import Network
 from models.output import Fields, ModelOutput, Spec
 
 STUDENT, TEACHER = "student", "teacher"
-CLASSES = frozenset({ONE_CLASS, TAGS})  # problems in which logits are those of classes
+CLASSES = frozenset({ONE_CLASS, TAGS, SPANS, MASKED})  # problems in which softmax of the logits is over what to choose
 
 Run = Callable[[str], ModelOutput]
 
@@ -106,7 +106,7 @@ class Scheme(nn.Module, ABC):
     needs_teacher: ClassVar[bool] = False
     outcome: ClassVar[str] = STUDENT
     keeps_exits: ClassVar[bool] = False
-    takes_unlabelled: ClassVar[bool] = True
+    takes_unlabelled: bool = True
     suits: frozenset[str] | None = None
     learning_rate: ClassVar[float | None] = None
 
@@ -153,6 +153,12 @@ class Scheme(nn.Module, ABC):
 
     def after_update(self, networks: Mapping[str, Network], copies: Mapping[str, Network], moment: Moment) -> None:
         """Move the copies, once the weights have moved; `moment` counts that update."""
+
+    def on_validation_batch(self, said: Mapping[str, Tensor], labels: Tensor) -> None:
+        """Take note of what was predicted, see `predictions`, for a batch of held-out rows."""
+
+    def on_validation_end(self) -> None:
+        """Make something of it: all held-out rows have been seen."""
 
     def schedule(self, optimizer: Optimizer, updates: int) -> LRScheduler | None:
         """A course of the learning rate that belongs to the scheme; None leaves it to the optimizer's settings."""

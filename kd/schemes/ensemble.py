@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kd.schemes.base import CLASSES, STUDENT, TEACHER, Lesson, Pair, Scheme, Step, logits_only
-from kd.schemes.group import check_names, mean_of_logits, mean_of_probabilities, saying
+from kd.schemes.group import check_names, choosable, mean_of_logits, mean_of_probabilities, saying
 from models.output import LOGITS, Fields, ModelOutput, Spec
 from potstill.errors import UserError
 
@@ -74,7 +74,7 @@ class Ensemble(Scheme):
 
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
         student, members = step.run(STUDENT), [step.run(name) for name in self._members]
-        mixture = self.mixture([member.logits for member in members])
+        mixture = choosable(self.mixture([member.logits for member in members]), members)
         for pair in pairs:
             if pair.learner == MIXTURE:
                 yield Lesson(pair, ModelOutput(mixture, student.mask))

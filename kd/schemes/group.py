@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from kd.schemes.base import STUDENT, TEACHER, Scheme
 from models.blueprint import Blueprint
-from models.output import ModelOutput
+from models.output import NEVER, ModelOutput
 from potstill.errors import UserError
 
 SMALLEST = 1e-30
@@ -65,7 +65,15 @@ def saying(logits: Tensor, like: ModelOutput, members: Iterable[ModelOutput] = (
 
     Of words, those that the members have, too, of whose logits these are made.
     """
-    rows = like.rows
-    for member in members:
-        rows = rows if member.rows is None or rows is None else rows & member.rows
-    return ModelOutput(logits.detach(), like.mask, rows=rows)
+    rows, choices = (_common([getattr(each, name) for each in (like, *members)]) for name in ("rows", "choices"))
+    return ModelOutput(logits.detach(), like.mask, rows=rows, choices=choices)
+
+
+def choosable(logits: Tensor, members: Sequence[ModelOutput]) -> Tensor:
+    """Logits made of those of members, of what all of them can choose."""
+    common = _common([member.choices for member in members])
+    return logits if common is None else logits.masked_fill(~common.unsqueeze(1), NEVER)
+
+
+def _common(masks: Sequence[Tensor | None]) -> Tensor | None:
+    return None if masks[0] is None else torch.stack([mask for mask in masks if mask is not None]).all(0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ class Neighbours(Scheme):
             at first.
     """
 
-    takes_unlabelled: ClassVar[bool] = False
+    takes_unlabelled = False
     suits = frozenset({TAGS})
 
     def __init__(self, weight: float | Schedule = UP_TO_A_HALF):

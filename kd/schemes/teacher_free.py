@@ -1,7 +1,6 @@
 """A student and a teacher made by hand."""
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,7 +28,7 @@ class TeacherFree(Scheme):
             1512.00567), all classes but the true one sharing alike.
     """
 
-    takes_unlabelled: ClassVar[bool] = False
+    takes_unlabelled = False
     suits = frozenset({ONE_CLASS})
 
     def __init__(self, weight: float = 0.1, correct: float = 0.99, temperature: float | None = 20.0):

@@ -54,9 +54,11 @@ class Writer:
         self.store = store
         self._clear()
 
-    def add(self, key: Field, ids: np.ndarray, lengths: Sequence[int], values: Tensor) -> None:
-        """Take the field's values `[B, …]` for these ids."""
-        for name, (positions, part) in self.store.columns_of(key, values).items():
+    def add(
+        self, key: Field, ids: np.ndarray, lengths: Sequence[int], values: Tensor, positions: tuple[int, ...]
+    ) -> None:
+        """Take the field's values `[B, …]` for these ids; some of its dimensions count positions."""
+        for name, part in self.store.columns_of(key, values, positions).items():
             shape, rows = ragged.cut(part.cpu(), positions, lengths)
             block = self._blocks.setdefault(name, Block(shape))
             block.ids.append(ids)
@@ -174,7 +176,8 @@ def _ask(
     with torch.inference_mode():
         output = teacher(move_data_to_device(batch, device))
     for key in sorted(fields):
-        by_word = key == LOGITS and output.rows is not None
-        lengths = encoding["words"].amax(1) + 1 if by_word else tokens
+        positions = output.sequence_dimensions(key)
+        lengths = encoding["words"].amax(1) + 1 if key == LOGITS and positions else tokens
         if len(lacking := np.nonzero(store.missing(key, ids))[0]):
-            writer.add(key, ids[lacking], lengths[lacking].tolist(), output[key][torch.from_numpy(lacking)])
+            values = output[key][torch.from_numpy(lacking)]
+            writer.add(key, ids[lacking], lengths[lacking].tolist(), values, positions)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kd.store import top
 from kd.store.column import Column
-from models.output import LOGITS, Field, Fields, sequence_dimensions
+from models.output import LOGITS, Field, Fields
 from potstill import fingerprint
 from potstill.errors import UserError
 
@@ -32,7 +32,7 @@ class Settings:
             anew in every step. 0 keeps nothing.
         dtype: `float16`, `bfloat16` or `float32`.
         top_k: of logits at each position, where there are more classes, only so many are kept, and the mass of
-            the rest; logits of whole texts are kept whole.
+            the rest; logits of whole texts, and of spans, are kept whole.
         batch_tokens: tokens in a batch of the teacher's pass, padding counted; where not given, what keeps a device
             busy without leaving its caches.
     """
@@ -97,21 +97,19 @@ class Store:
         """Which of the ids lack at least one of the fields."""
         return np.logical_or.reduce([self.missing(field, ids) for field in fields])
 
-    def read(self, field: Field, ids: np.ndarray, lengths: Sequence[int], width: int, classes: int) -> Tensor:
-        """A field's values for these ids as a batch padded to `width` positions; `classes` is C of the logits."""
-        if field != LOGITS or not len(self.column(self._top[top.REST])):
+    def read(self, field: Field, ids: np.ndarray, lengths: Sequence[int], width: int) -> Tensor | top.Largest:
+        """A field's values for these ids as a batch padded to `width` positions, or of logits what was kept."""
+        if field != LOGITS or not len(self.column(self._top["rest"])):
             return self.column(str(field)).read(ids, lengths, width)
-        largest, their_classes, rest = (self.column(name).read(ids, lengths, width) for name in self._top.values())
-        return top.restore(largest, their_classes, rest, classes)
+        return top.Largest(*(self.column(name).read(ids, lengths, width) for name in self._top.values()))
 
-    def columns_of(self, field: Field, values: Tensor) -> dict[str, tuple[tuple[int, ...], Tensor]]:
-        """What is kept of a field's values `[B, …]`: column -> dimensions that count positions, and numbers."""
-        positions = sequence_dimensions(field, values.dim())
-        if field != LOGITS or not positions or values.shape[-1] <= self.settings.top_k:
-            return {str(field): (positions, values.to(self.dtype))}
-        parts = top.compress(values.float(), self.settings.top_k)
-        parts |= {part: parts[part].to(self.dtype) for part in (top.TOP, top.REST)}
-        return {self._top[part]: (positions, numbers) for part, numbers in parts.items()}
+    def columns_of(self, field: Field, values: Tensor, positions: tuple[int, ...]) -> dict[str, Tensor]:
+        """What is kept of a field's values `[B, …]`, of whose dimensions some count positions: numbers by column."""
+        if field != LOGITS or positions != (1,) or values.shape[-1] <= self.settings.top_k:
+            return {str(field): values.to(self.dtype)}
+        largest, classes, rest = top.compress(values.float(), self.settings.top_k)
+        kept = largest.to(self.dtype), classes, rest.to(self.dtype)
+        return dict(zip(self._top.values(), kept, strict=True))
 
     def open(self, fields: Fields) -> None:
         """See what is there now."""

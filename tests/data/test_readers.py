@@ -157,7 +157,7 @@ def test_json_lines_in_a_file_called_json_are_refused(tmp_path):
     assert refusal(written(tmp_path / "rows.json", CONTENT["jsonl"])).startswith(": not JSON: ")
 
 
-@pytest.mark.parametrize(("name", "kind"), [("rows.xlsx", "'.xlsx'"), ("rows", "''"), ("rows.txt.gz", "'.txt'")])
+@pytest.mark.parametrize(("name", "kind"), [("rows.xlsx", "'.xlsx'"), ("rows", "''"), ("rows.doc.gz", "'.doc'")])
 def test_an_unknown_kind_is_refused_with_those_known(tmp_path, name, kind):
     message = refusal(written(tmp_path / name, "text\na\n"))
     assert kind in message

@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import numpy as np
@@ -9,7 +10,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from data.module import Batches
-from data.words import of_characters, word_numbers
+from data.tagging import Tagging
+from data.words import of_characters, passage_numbers, word_numbers, words_and_marks
 from models.words import word_tokenizer
 
 TEXTS = st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("ab éx\u0301 \U0001f600\t\u3000")), max_size=40)
@@ -94,7 +96,7 @@ def test_a_batch_tells_the_words_of_every_tokenizer(tokenizers):
 def test_labels_of_words_that_are_cut_away_do_not_count(tokenizers):
     table = rows([[3, 4, 5, 6], [7]], List(Value("int64")))
     whole, cut = (
-        Batches(table, table, tokenizers[:1], length, 2, 2, tagged=True).validation.__getitems__([0, 1])["labels"]
+        Batches(table, table, tokenizers[:1], length, 2, 2, task=Tagging()).validation.__getitems__([0, 1])["labels"]
         for length in (16, 4)
     )
     assert whole.tolist() == [[3, 4, 5, 6], [7, -100, -100, -100]]
@@ -104,7 +106,7 @@ def test_labels_of_words_that_are_cut_away_do_not_count(tokenizers):
 def test_labels_of_words_that_one_tokenizer_lacks_do_not_count(tokenizers):
     """The one that cuts into more pieces sees less of the first text than of the second."""
     table = rows([[3, 4, 5, 6], [7]], List(Value("int64")))
-    batch = Batches(table, table, tokenizers, 6, 2, 2, tagged=True).validation.__getitems__([0, 1])
+    batch = Batches(table, table, tokenizers, 6, 2, 2, task=Tagging()).validation.__getitems__([0, 1])
     seen = [encoding["words"][0] for encoding in batch["encodings"].values()]
     common = set(seen[0].tolist()) & set(seen[1].tolist()) - {-1}
     expected = [label if number in common else -100 for number, label in enumerate([3, 4, 5, 6])]
@@ -116,3 +118,46 @@ def test_labels_of_one_length_stay_as_they_are(tokenizers):
     table = rows([[0, 1, 1], [1, 0, 0]], List(Value("int64"), length=3))
     batch = Batches(table, table, tokenizers, 16, 2, 2, words=True).train.__getitems__([1, 0])
     assert batch["labels"].tolist() == [[1, 0, 0], [0, 1, 1]]
+
+
+def test_words_and_marks_by_hand():
+    text = "It's 5,000 (x\u0301)\u3000né_e"
+    assert [text[start:end] for start, end in words_and_marks(text)] == [
+        *("It", "'", "s", "5", ",", "000", "(", "x\u0301", ")", "né_e"),
+    ]
+    assert words_and_marks(" \t") == []
+
+
+def test_combining_marks_belong_to_their_letters_and_ideographs_stand_alone():
+    def parts(text):
+        return [text[start:end] for start, end in words_and_marks(text)]
+
+    assert parts("दिल्ली में") == ["दिल्ली", "में"]
+    assert parts("北京 is かな.") == ["北", "京", "is", "か", "な", "."]
+
+
+@given(TEXTS)
+def test_words_and_marks_leave_nothing_out_but_white_space(text):
+    spans = words_and_marks(text)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+    assert "".join(text[start:end] for start, end in spans) == "".join(text.split())
+
+
+def test_places_in_a_passage_by_hand(tokenizers):
+    texts = ("what film", "the film is good, naïve")
+    encoding = tokenizers[0](*texts).encodings[0]
+    numbers = passage_numbers(texts, encoding, 50)
+    assert numbers[0] == 0
+    sides = np.array(encoding.sequence_ids, dtype=object)
+    assert (numbers[1:][sides[1:] != 1] == -1).all()
+    spans = words_and_marks(texts[1])
+    for number, (start, end) in zip(numbers[sides == 1], np.array(encoding.offsets)[sides == 1], strict=True):
+        first, last = spans[number - 1]
+        assert first <= start < end <= last
+
+
+@given(TEXTS, TEXTS)
+def test_both_tokenizers_speak_of_the_same_places(tokenizers, question, passage):
+    for tokenizer in tokenizers:
+        numbers = passage_numbers((question, passage), tokenizer(question, passage).encodings[0], 50)
+        assert set(numbers.tolist()) <= {-1, 0, *range(1, len(words_and_marks(passage)) + 1)}

@@ -7,7 +7,6 @@ from potstill.errors import UserError
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("data.label=null", "data.label: name the column of the labels"),
         ("baseline=maybe", "baseline: 'maybe' is neither true nor false"),
         ("optimizer.warmup=7", "optimizer.warmup: 7 is not a number from 0 to 1"),
         ("optimizer.lr=-1", "optimizer.lr: -1 is not a number from 0"),

@@ -149,3 +149,8 @@ def test_what_cannot_be_is_refused_in_one_line(configure, pretrained, more, reas
     with pytest.raises(UserError, match=reason) as refused:
         make_plan(configure(*(override.format(pretrained=pretrained) for override in more)))
     assert "\n" not in str(refused.value)
+
+
+def test_a_task_with_labels_needs_their_column(configure):
+    with pytest.raises(UserError, match=r"data\.label: name the column of the labels"):
+        make_plan(configure("data.label=null"))

@@ -103,10 +103,11 @@ def test_what_lies_before(tmp_path):
     for name, seconds in (("one", 1.5), ("two", 2.0)):
         folder = tmp_path / "stages" / name
         folder.mkdir(parents=True)
-        (folder / "report.json").write_text(json.dumps({"distill_seconds": seconds, "updates": 7}))
+        (folder / "report.json").write_text(json.dumps({"distill_seconds": seconds, "updates": 7, "task": "tagging"}))
     assert seconds_before(tmp_path, "distill_seconds") == 3.5
-    assert updates_before(str(tmp_path / "stages" / "one" / "student")) == 7
-    assert updates_before(None) == updates_before(str(tmp_path / "student")) == 0
+    assert updates_before(str(tmp_path / "stages" / "one" / "student"), "tagging") == 7
+    assert updates_before(str(tmp_path / "stages" / "one" / "student"), "regression") == 0
+    assert updates_before(None, "tagging") == updates_before(str(tmp_path / "student"), "tagging") == 0
 
 
 @pytest.fixture

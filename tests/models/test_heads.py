@@ -1,12 +1,20 @@
-from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+)
 
-from models.heads import ANY_LABEL, NUMBER, ONE_CLASS, TAGS, auto_model, has_head, other_head, problem_of
+from models.heads import ANY_LABEL, MASKED, NUMBER, ONE_CLASS, SPANS, TAGS, auto_model, has_head, other_head, problem_of
 
 SIZES = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
 
 
 def test_the_class_that_makes_a_model():
-    assert isinstance(auto_model(TAGS).from_config(BertConfig(**SIZES)), BertForTokenClassification)
+    own = {TAGS: BertForTokenClassification, SPANS: BertForQuestionAnswering, MASKED: BertForMaskedLM}
+    for problem, kind in own.items():
+        assert isinstance(auto_model(problem).from_config(BertConfig(**SIZES)), kind)
     for problem in (ONE_CLASS, ANY_LABEL, NUMBER):
         assert isinstance(auto_model(problem).from_config(BertConfig(**SIZES)), BertForSequenceClassification)
 
@@ -17,6 +25,8 @@ def test_what_a_saved_model_is_for():
     assert has_head(tagger, TAGS)
     assert not has_head(tagger, ONE_CLASS)
     assert problem_of(BertConfig(architectures=["BertForSequenceClassification"])) == ONE_CLASS
+    assert problem_of(BertConfig(architectures=["BertForQuestionAnswering"])) == SPANS
+    assert problem_of(BertConfig(architectures=["BertForMaskedLM"])) == MASKED
     assert problem_of(BertConfig(problem_type="regression", num_labels=1)) == NUMBER
     assert not has_head(BertConfig(architectures=["BertModel"]), ONE_CLASS)
 

@@ -7,8 +7,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from models.exits import mean_of_real
+from models.heads import MASKED, SPANS
 from models.network import Network, attention_layers, by_layer, parameter_count
-from models.output import ATTENTION, LAYERWISE, LOGITS, STATES, Field
+from models.output import ATTENTION, LAYERWISE, LOGITS, NEVER, STATES, Field
 from models.sources import Folder
 from models.transformer import Pretrained, load
 
@@ -230,3 +231,44 @@ def test_records_belong_to_the_layers_asked_for_or_to_all():
 def test_the_last_layer_has_a_row_for_each_class(fine_tuned):
     network = Pretrained(Folder(str(fine_tuned))).draft(("bad", "good")).network()
     assert network.class_vectors() is network.model.classifier.weight
+
+
+PLACES = torch.tensor([[-1, 0, -1, 1, -1, -1, -1, -1], [-1, -1, 0, 1, 1, 2, -1, -1], [-1, 0, -1, -1, -1, -1, -1, -1]])
+
+
+def in_places(pretrained, problem):
+    """A network for the problem, the encodings of the texts with their words, and the places alone."""
+    torch.manual_seed(0)
+    network = Pretrained(Folder(str(pretrained))).draft(("a", "b"), problem=problem).network().eval()
+    (key, encoding), *_ = encodings(network).items()
+    places = PLACES[:, : encoding["input_ids"].shape[1]]
+    return network, encoding, {key: {**encoding, "words": places, "word_count": 3}}
+
+
+def test_masked_words_have_the_logits_that_the_whole_model_gives_them(pretrained):
+    network, encoding, with_words = in_places(pretrained, MASKED)
+    output = network(with_words, frozenset({Field("hidden_states", 4)}))
+    whole = network.model(**encoding, output_hidden_states=True)
+    assert network.spec.classes == len(network.tokenizer) == output.logits.shape[-1]
+    assert output.rows.tolist() == [[True, True, False], [True, True, True], [True, False, False]]
+    torch.testing.assert_close(output.logits[0, :2], whole.logits[0, [1, 3]])
+    torch.testing.assert_close(output.logits[1], whole.logits[1, [2, 3, 5]])
+    torch.testing.assert_close(output.hidden_states[4], whole.hidden_states[4])
+
+
+def test_begin_and_end_of_a_span_are_those_of_words(pretrained):
+    network, encoding, with_words = in_places(pretrained, SPANS)
+    output, whole = network(with_words), network.model(**encoding)
+    torch.testing.assert_close(output.logits[1, 0, 1], whole.start_logits[1, 3:5].logsumexp(0))
+    torch.testing.assert_close(output.logits[0, 1, :2], whole.end_logits[0, [1, 3]])
+    assert (output.logits[2, :, 1:] == NEVER).all()
+    assert output.choices.equal(with_words[network.spec.tokenizer]["words"].unsqueeze(-1).eq(torch.arange(3)).any(1))
+
+
+def test_a_new_head_leaves_what_it_shares_with_the_encoder(pretrained):
+    network, _, _ = in_places(pretrained, MASKED)
+    before = {name: tensor.clone() for name, tensor in network.model.state_dict().items()}
+    network.reset_head()
+    changed = {name for name, tensor in network.model.state_dict().items() if not tensor.equal(before[name])}
+    assert changed
+    assert all(name.startswith("cls.predictions.transform.dense") for name in changed)

@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.output import ATTENTION, LAYERWISE, LOGITS, STATES, Field, ModelOutput, Spec, sequence_dimensions
+from models.heads import SPANS, TAGS
+from models.output import ATTENTION, LAYERWISE, LOGITS, NEVER, STATES, Field, ModelOutput, Spec
 
 MASK = torch.ones(2, 4, dtype=torch.bool)
 
@@ -72,7 +73,7 @@ def test_what_was_not_recorded_stays_empty():
 def test_every_field_with_layers_is_one_of_states_or_attention():
     assert set(LAYERWISE) == STATES | ATTENTION
     assert not STATES & ATTENTION
-    assert set(vars(output())) == set(LAYERWISE) | {"logits", "mask", "exits", "rows"}
+    assert set(vars(output())) == set(LAYERWISE) | {"logits", "mask", "exits", "rows", "choices"}
 
 
 def test_a_field_finds_its_tensor():
@@ -120,11 +121,27 @@ def test_fields_have_an_order():
 
 def test_the_dimensions_of_a_sequence_are_those_as_long_as_it_is(make_spec, make_output):
     whole = make_output(make_spec(), rows=3, tokens=7)
-    tensors = [*by_field(whole).items(), (LOGITS, whole.logits), (LOGITS, torch.randn(3, 7, 5))]
-    assert len(tensors) == 3 * 3 + 4 * 2 + 2
-    for key, tensor in tensors:
+    words = torch.ones(3, 7, dtype=torch.bool)
+    tags, spans = torch.randn(3, 7, 5), torch.randn(3, 2, 7)
+    tensors = [(whole, *field) for field in [*by_field(whole).items(), (LOGITS, whole.logits)]]
+    assert len(tensors) == 3 * 3 + 4 * 2 + 1
+    tensors += [(ModelOutput.of({LOGITS: tags}, words, TAGS, words), LOGITS, tags)]
+    tensors += [(ModelOutput.of({LOGITS: spans}, words, SPANS, words), LOGITS, spans)]
+    for output, key, tensor in tensors:
         long = tuple(number for number, size in enumerate(tensor.shape) if size == 7)
-        assert sequence_dimensions(key, tensor.dim()) == long, key
+        assert output.sequence_dimensions(key) == long, key
+
+
+def test_a_word_that_is_not_there_is_not_chosen():
+    words = torch.tensor([[True, True, False], [True, False, True]])
+    logits = torch.randn(2, 2, 3)
+    made = ModelOutput.of({LOGITS: logits}, MASK, SPANS, words)
+    assert made.choices is words
+    assert made.rows is None
+    assert (made.logits[0, :, 2] == NEVER).all()
+    assert (made.logits[1, :, 1] == NEVER).all()
+    assert made.logits[0, :, :2].equal(logits[0, :, :2])
+    assert made.logits.half().isfinite().all()
 
 
 def test_at_an_exit_the_output_has_its_logits_and_no_exits():

@@ -37,3 +37,17 @@ def test_words_equal_a_loop(pieces, words):
 def test_gradients_reach_the_pieces(pieces):
     states = torch.randn(1, 5, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: to_words(x, OF, 3, pieces), states)
+
+
+def test_the_probability_of_a_word_is_that_of_its_pieces_together():
+    words = torch.tensor([[0, 1, 1, -1, 3], [-1, 0, 0, 0, -1]])
+    logits = torch.randn(2, 5, 2, dtype=torch.double)
+    found = to_words(logits, words, 4, "logsumexp")
+    expected = logits[0, [1, 2]].logsumexp(0)
+    torch.testing.assert_close(found[0, 1], expected)
+    torch.testing.assert_close(found[1, 0], logits[1, 1:4].logsumexp(0))
+    assert found[0, 0].equal(logits[0, 0])
+    assert found[0, 2].eq(0).all()
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda some: to_words(some, words, 4, "logsumexp"), logits)
+    assert to_words(1e4 * logits.detach().bfloat16(), words, 4, "logsumexp").isfinite().all()

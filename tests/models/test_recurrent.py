@@ -5,8 +5,18 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification, BiLSTMForTokenClassification
-from models.cnn_lstm import CNNLSTMConfig, CNNLSTMForSequenceClassification, CNNLSTMForTokenClassification
+from models.bilstm import (
+    BiLSTMConfig,
+    BiLSTMForQuestionAnswering,
+    BiLSTMForSequenceClassification,
+    BiLSTMForTokenClassification,
+)
+from models.cnn_lstm import (
+    CNNLSTMConfig,
+    CNNLSTMForQuestionAnswering,
+    CNNLSTMForSequenceClassification,
+    CNNLSTMForTokenClassification,
+)
 from models.recurrent import BidirectionalLayer, RecurrentConfig, reversal, strongest
 
 SIZES = {
@@ -181,3 +191,17 @@ def test_a_tagger_says_something_of_every_token_whatever_is_behind_it(kind, conf
     labels = torch.full((5, 6), -100).masked_fill(MASK, 1)
     expected = nn.functional.cross_entropy(together[MASK], labels[MASK])
     torch.testing.assert_close(student(ids.masked_fill(~MASK, 0), MASK.long(), labels).loss, expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "config"),
+    [(BiLSTMForQuestionAnswering, BiLSTMConfig), (CNNLSTMForQuestionAnswering, CNNLSTMConfig)],
+)
+def test_begin_and_end_have_a_logit_at_every_position(model, config):
+    torch.manual_seed(0)
+    student = model(config(**SIZES, num_labels=2)).eval()
+    ids = torch.randint(1, 30, (5, 6))
+    output = student(ids, MASK.long())
+    both = torch.stack([output.start_logits, output.end_logits], -1)
+    assert both.shape == (5, 6, 2)
+    torch.testing.assert_close(student(ids[3:4, :1]).end_logits, both[3:4, :1, 1])

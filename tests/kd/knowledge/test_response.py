@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from kd.knowledge.response import (
     SoftTargets,
     standardised,
 )
+from kd.knowledge.weighting import correct
 from kd.moment import Moment
 from kd.schedule import Linear
-from models.heads import ANY_LABEL, NUMBER
-from models.output import ModelOutput
+from models.heads import ANY_LABEL, NUMBER, SPANS
+from models.output import LOGITS, ModelOutput
 from potstill.errors import UserError
 
 
@@ -232,3 +234,51 @@ def test_enough_classes(make_spec):
     assert Logits(mse).fits(one, one) is None
     for term in (DecoupledTargets(), Correlations(), SoftTargets(standardise=True)):
         assert term.fits(three, three) is None
+
+
+def spans(logits, words):
+    """An output of `[B, 2, W]` logits for these words."""
+    return ModelOutput.of({LOGITS: logits}, words, SPANS, words)
+
+
+WORDS = torch.tensor([[True, True, True, True, False], [True, False, True, True, True]])
+
+
+@given(SEEDS)
+def test_of_spans_the_loss_is_the_mean_of_begin_and_end_over_the_common_words(seed):
+    draw = torch.Generator().manual_seed(seed)
+    ours, theirs = torch.randn(2, 2, 5, generator=draw), torch.randn(2, 2, 5, generator=draw)
+    other = torch.tensor([[True, True, False, True, True], [True, True, True, True, True]])
+    for distance, term in ((soft_targets, SoftTargets(temperature=1.0)), (mse, Logits(mse))):
+        loss = term(spans(ours, WORDS), spans(theirs, other), {})
+        expected = [
+            distance(ours[row, side, both], theirs[row, side, both])
+            for row, side, both in ((0, 0, [0, 1, 3]), (0, 1, [0, 1, 3]), (1, 0, [0, 2, 3, 4]), (1, 1, [0, 2, 3, 4]))
+        ]
+        torch.testing.assert_close(loss, torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_of_spans_neither_padding_nor_what_is_in_it_counts():
+    ours, theirs = torch.randn(2, 2, 5), torch.randn(2, 2, 5)
+    wider = torch.cat([WORDS, torch.zeros(2, 3, dtype=torch.bool)], 1)
+    batch = {"labels": torch.tensor([[0, 3], [2, 9]])}
+    for term in (SoftTargets(), Logits(mse), DecoupledTargets(), SoftTargets(weighting=correct)):
+        loss = term(spans(ours, WORDS), spans(theirs, WORDS), batch)
+        padded = [torch.cat([logits, 99 * torch.randn(2, 2, 3)], -1) for logits in (ours, theirs)]
+        torch.testing.assert_close(term(*(spans(logits, wider) for logits in padded), batch), loss)
+
+
+@pytest.mark.parametrize(
+    ("term", "reason"),
+    [
+        (SoftTargets(standardise=True), "spans: how many words there are"),
+        (Correlations(), "spans: the words of one text are not those of another"),
+        (SoftTargets(), None),
+        (DecoupledTargets(), None),
+        (Logits(mse), None),
+    ],
+)
+def test_which_terms_suit_spans(term, reason, make_spec):
+    spec = replace(make_spec(classes=2), problem=SPANS)
+    assert (term.fits(spec, spec) or "").startswith(reason or "")
+    assert (term.fits(spec, spec) is None) == (reason is None)

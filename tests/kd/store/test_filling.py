@@ -57,8 +57,8 @@ def test_every_row_is_asked_once_and_comes_back(tmp_path):
     batch = examples(numbers).__getitems__([30, 2, 17])
     ids, lengths, width = batch["id"].numpy(), [2, 4, 4], 4
     expected = Echo()(batch)
-    assert store.read(LOGITS, ids, lengths, width, 2).equal(expected.logits)
-    assert store.read(STATES, ids, lengths, width, 2).equal(expected.hidden_states[1])
+    assert store.read(LOGITS, ids, lengths, width).equal(expected.logits)
+    assert store.read(STATES, ids, lengths, width).equal(expected.hidden_states[1])
 
 
 def test_a_grown_or_augmented_set_asks_for_the_new_rows_alone(tmp_path):
@@ -124,10 +124,10 @@ def test_a_fill_that_is_cut_short_leaves_whole_rows_or_none(tmp_path, monkeypatc
 def test_shards_are_written_at_least_once_in_a_while(tmp_path, monkeypatch):
     store = Store(Settings(str(tmp_path)), "key", {})
     writer = Writer(store)
-    writer.add(LOGITS, np.array([1]), [1], torch.zeros(1, 2))
+    writer.add(LOGITS, np.array([1]), [1], torch.zeros(1, 2), ())
     assert store.column("logits").shards() == []
     monkeypatch.setattr("kd.store.filling.SHARD_SECONDS", 0)
-    writer.add(LOGITS, np.array([2]), [1], torch.zeros(1, 2))
+    writer.add(LOGITS, np.array([2]), [1], torch.zeros(1, 2), ())
     assert len(store.column("logits").shards()) == 1
 
 
@@ -136,10 +136,10 @@ def test_numbers_that_cannot_be_kept_are_named_with_their_row(tmp_path, value):
     writer = Writer(Store(Settings(str(tmp_path)), "key", {}))
     states = torch.zeros(2, 3, 1)
     states[1, 2] = value  # padding, which is not kept
-    writer.add(STATES, np.array([7, 8]), [3, 2], states)
+    writer.add(STATES, np.array([7, 8]), [3, 2], states, (1,))
     states[1, 1] = value
     with pytest.raises(UserError, match=r"torch.float16 cannot hold numbers of the teacher's hidden_states.1 of row 8"):
-        writer.add(STATES, np.array([7, 8]), [3, 2], states)
+        writer.add(STATES, np.array([7, 8]), [3, 2], states, (1,))
 
 
 @given(numbers=st.lists(st.integers(1, 99), min_size=1, max_size=40, unique=True), tokens=st.integers(1, 30))

@@ -17,8 +17,9 @@ def store_in(folder, **settings):
     return Store(Settings(str(folder), **settings), "teacher", {"teacher": "bert"})
 
 
-def put(store, field, values):
-    for name, (positions, part) in store.columns_of(field, values).items():
+def put(store, field, values, positions=(1,)):
+    positions = positions if values.dim() > 2 else ()
+    for name, part in store.columns_of(field, values, positions).items():
         shape, rows = ragged.cut(part, positions, LENGTHS)
         store.column(name).append(IDS, np.array([len(row) for row in rows]), torch.cat(rows), shape)
     store.index(frozenset({field}))
@@ -26,14 +27,23 @@ def put(store, field, values):
 
 @pytest.mark.parametrize(("dtype", "digits"), [("float32", 0), ("float16", 2**-11), ("bfloat16", 2**-8)])
 @pytest.mark.parametrize("shape", [(5,), (4, 2), (4, 7)])
-def test_logits_of_texts_tokens_and_spans_come_back(tmp_path, dtype, digits, shape):
+def test_logits_of_texts_and_words_come_back(tmp_path, dtype, digits, shape):
     store = store_in(tmp_path, dtype=dtype)
     logits = torch.randn(3, *shape)
     put(store, LOGITS, logits)
-    back = store.read(LOGITS, IDS[[2, 0]], [3, 4], 4, shape[-1])
+    back = store.read(LOGITS, IDS[[2, 0]], [3, 4], 4)
     assert back.dtype == store.dtype
     real = (np.arange(4) < np.array([3, 4])[:, None]) if len(shape) > 1 else slice(None)
     torch.testing.assert_close(back.float()[real], logits[[2, 0]][real], rtol=digits, atol=0)
+
+
+def test_logits_of_spans_come_back_whole(tmp_path):
+    store = store_in(tmp_path, top_k=3)
+    logits = torch.randn(3, 2, 4).half()
+    put(store, LOGITS, logits, positions=(2,))
+    back = store.read(LOGITS, IDS[[2, 0]], [3, 4], 4)
+    assert back[0, :, :3].equal(logits[2, :, :3])
+    assert back[1].equal(logits[0])
 
 
 def test_logits_over_a_vocabulary_keep_the_largest_and_the_rest(tmp_path):
@@ -42,10 +52,9 @@ def test_logits_over_a_vocabulary_keep_the_largest_and_the_rest(tmp_path):
     put(store, LOGITS, logits)
     assert {path.name for path in store.folder.iterdir()} == {"logits_top6", "logits_classes6", "logits_rest6"}
     assert not store.missing(LOGITS, IDS).any()
-    back = store.read(LOGITS, IDS, LENGTHS, 4, 50)
+    back = top.restore(store.read(LOGITS, IDS, LENGTHS, 4), 50)
     assert back.shape == logits.shape
-    parts = top.compress(logits, 6)
-    expected = top.restore(parts[top.TOP], parts[top.CLASSES], parts[top.REST], 50)
+    expected = top.restore(top.compress(logits, 6), 50)
     torch.testing.assert_close(back[0], expected[0])
 
 

@@ -9,8 +9,7 @@ LOGITS = 3 * torch.randn(2, 5, 40, generator=torch.Generator().manual_seed(0))
 
 
 def restored(logits, count):
-    parts = top.compress(logits, count)
-    return top.restore(parts[top.TOP], parts[top.CLASSES], parts[top.REST], logits.shape[-1])
+    return top.restore(top.compress(logits, count), logits.shape[-1])
 
 
 def test_the_largest_keep_their_probabilities_and_the_rest_its_sum():
