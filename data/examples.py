@@ -78,7 +78,11 @@ class Split:
 
 
 def prepare(
-    splits: dict[str, Dataset], split: Split, labels: Sequence[str] | None = None, task: Task | None = None
+    splits: dict[str, Dataset],
+    split: Split,
+    labels: Sequence[str] | None = None,
+    task: Task | None = None,
+    skip: bool = False,
 ) -> Examples:
     """Check and part the rows of a source.
 
@@ -87,6 +91,7 @@ def prepare(
         split: how to part the training rows.
         labels: the class names in order; found in the training rows where not given.
         task: what is done with them; classification where not given.
+        skip: leave rows out whose label is not to be understood and tell how many, instead of refusing the first.
 
     Raises:
         UserError: a split without rows, an unknown label, fewer than two classes.
@@ -102,16 +107,21 @@ def prepare(
     splits = _cut_missing(splits, split, notes)
     if split.labelled_rows is not None:
         splits = _take_labels_away(splits, split.labelled_rows, notes)
-    for name in ("train", "validation", "test"):
-        if not len(splits[name]):
-            raise UserError(f"data: no rows are left in the {name} split")
+    _refuse_empty(splits)
     names = task.names(map(str, splits["train"].unique("label")), labels)
-    encoded = {name: _encode(name, rows, replace(task, labels=names)) for name, rows in splits.items()}
+    encoded = {name: _encode(name, rows, replace(task, labels=names), skip) for name, rows in splits.items()}
+    _refuse_empty(encoded)
     examples = Examples(**encoded, labels=names, notes=tuple(notes))
     if isinstance(task, Classification):
         _warn_of_unseen_classes(examples)
     _warn_of_recurring_tests(examples)
     return examples
+
+
+def _refuse_empty(splits: Mapping[str, Dataset]) -> None:
+    for name in ("train", "validation", "test"):
+        if not len(splits[name]):
+            raise UserError(f"data: no rows are left in the {name} split")
 
 
 def _texts(rows: Dataset) -> list[str]:
@@ -210,7 +220,7 @@ def rows_without_label(rows: Dataset) -> np.ndarray:
     return pc.is_null(_column(rows, "label")).to_numpy(zero_copy_only=False)
 
 
-def _encode(name: str, rows: Dataset, task: Task) -> Dataset:
+def _encode(name: str, rows: Dataset, task: Task, skip: bool) -> Dataset:
     """Rows with their labels as numbers, none in the transfer set; written to disk, in the order in which they are."""
     rows = task.prepared(rows, name)
     kept = {column: feature for column, feature in rows.features.items() if column not in ("label", "group")}
@@ -231,18 +241,20 @@ def _encode(name: str, rows: Dataset, task: Task) -> Dataset:
         features=Features(kept | {"label": task.feature, LACKING: Value("int8")}),
         new_fingerprint=fingerprint.of_value([rows._fingerprint, name, task.name, task.labels]),
     )
-    if name != "unlabelled":
-        _refuse_unknown(name, rows, _numbers(encoded, LACKING), task)
+    if name != "unlabelled" and (lacking := _numbers(encoded, LACKING).astype(bool)).any():
+        reason = _unknown(name, rows, lacking, task)
+        if not skip:
+            raise UserError(reason)
+        log.warning("left out (data.on_error=skip): %s", reason)
+        encoded = encoded.select(np.nonzero(~lacking)[0])
     return encoded.remove_columns([name for name in encoded.column_names if name == LACKING])  # none without rows
 
 
-def _refuse_unknown(name: str, rows: Dataset, lacking: np.ndarray, task: Task) -> None:
-    (unknown,) = np.nonzero(lacking)
-    if len(unknown):
-        row = rows[int(unknown[0])]
-        what, advice = ("no label", "") if row["label"] is None else task.complaint(row["label"], row["text"])
-        advice = advice and f"; {advice}"
-        raise UserError(f"{row['where']}: {what} in the {name} split ({len(unknown)} such rows){advice}")
+def _unknown(name: str, rows: Dataset, lacking: np.ndarray, task: Task) -> str:
+    row = rows[int(lacking.argmax())]
+    what, advice = ("no label", "") if row["label"] is None else task.complaint(row["label"], row["text"])
+    advice = advice and f"; {advice}"
+    return f"{row['where']}: {what} in the {name} split ({lacking.sum()} such rows){advice}"
 
 
 def _warn_of_unseen_classes(examples: Examples) -> None:

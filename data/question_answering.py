@@ -103,9 +103,11 @@ class QuestionAnswering(Task):
 
     def _windows_of(self, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         context, question = row["text_pair"], row["text"]
-        answers = None if row["label"] is None else answers_of(row["label"], context, row["where"])
-        if answers == [] and not self.no_answer:
-            raise UserError(f"{row['where']}: no answer; leave the question out, or say data.task.no_answer=true")
+        try:
+            answers = None if row["label"] is None else self._answers(row["label"], context)
+        except UserError as error:
+            yield {**row, "answers": [], "of": 0, "label": json.dumps(str(error))}
+            return
         words = words_and_marks(context)
         known = {"answers": [text for text, _ in answers or ()], "of": fingerprint.of_text(row["where"])}
         for first in range(0, max(1, len(words) - self.overlap), self.window - self.overlap):
@@ -116,8 +118,17 @@ class QuestionAnswering(Task):
             ids = {"id": id_of([question, text])}
             yield {**row, **known, **ids, "text_pair": text, "label": label}
 
-    def encode(self, label: str, text: str) -> list[int]:
-        return json.loads(label)
+    def _answers(self, label: str, context: str) -> list[tuple[str, int]]:
+        answers = answers_of(label, context)
+        if not answers and not self.no_answer:
+            raise UserError("no answer; leave the question out, or say data.task.no_answer=true")
+        return answers
+
+    def encode(self, label: str, text: str) -> list[int] | None:
+        return found if isinstance(found := json.loads(label), list) else None
+
+    def complaint(self, label: str, text: str) -> tuple[str, str]:
+        return json.loads(label), ""
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Answers of which a word is cut off with the end of the text do not count.
@@ -219,7 +230,7 @@ class AnswerScore(Metric):
         return (squad(found, true)[self.score] / 100).to(self.device)
 
 
-def answers_of(label: str, context: str, where: str) -> list[tuple[str, int]]:
+def answers_of(label: str, context: str) -> list[tuple[str, int]]:
     """Text and first character of each known answer, from what a column held.
 
     Raises:
@@ -232,10 +243,10 @@ def answers_of(label: str, context: str, where: str) -> list[tuple[str, int]]:
         texts, starts = found["text"], found["answer_start"]
         answers = [(str(text), int(start)) for text, start in zip(texts, starts, strict=True)]
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise UserError(f"{where}: {label!r:.80} is no list of answers with text and answer_start") from error
+        raise UserError(f"{label!r:.80} is no list of answers with text and answer_start") from error
     for text, start in answers:
         if start < 0 or not text.strip() or context[start : start + len(text)] != text:
-            raise UserError(f"{where}: the answer {text!r:.60} does not stand at character {start} of its text")
+            raise UserError(f"the answer {text!r:.60} does not stand at character {start} of its text")
     return [(text.strip(), start + len(text) - len(text.lstrip())) for text, start in answers]
 
 

@@ -16,17 +16,27 @@ import pyarrow.parquet
 from potstill.errors import UserError
 
 Row = dict[str, Any]
+OnError = Callable[[UserError], None]
 OPENERS: dict[str, Callable[..., IO]] = {".bz2": bz2.open, ".gz": gzip.open}
 
 csv.field_size_limit(sys.maxsize)
 
 
-def read_rows(path: str | Path) -> Iterator[tuple[str, Row]]:
+def refuse(error: UserError) -> None:
+    """Let a malformed row end the reading."""
+    raise error
+
+
+def read_rows(path: str | Path, on_error: OnError = refuse) -> Iterator[tuple[str, Row]]:
     """Yield `(where, row)` for each row of a csv, tsv, json, jsonl, parquet, conll, conllu or txt file.
 
     `where` names file and line (for sentences of conll files: the first) or file and row. Text files are UTF-8, with or
     without a byte order mark, and may be compressed (`.gz`, `.bz2`). A tsv has no quoting, as in
     GLUE's files; a csv has the usual double quotes.
+
+    Args:
+        path: of the file.
+        on_error: what to do about a malformed row; if it returns, the row is left out.
 
     Raises:
         UserError: the file is missing, of another kind, not text, or a row of it is malformed.
@@ -39,20 +49,20 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, Row]]:
     if reader is None:
         raise UserError(f"{path}: unknown kind of file {kind!r}; known are {', '.join(READERS)}")
     try:
-        yield from reader(path)
+        yield from reader(path, on_error)
     except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: {_first_undecodable_line(path) or error}") from error
 
 
-def _csv(path: Path) -> Iterator[tuple[str, Row]]:
-    yield from _delimited(path, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+def _csv(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
+    yield from _delimited(path, on_error, delimiter=",", quoting=csv.QUOTE_MINIMAL)
 
 
-def _tsv(path: Path) -> Iterator[tuple[str, Row]]:
-    yield from _delimited(path, delimiter="\t", quoting=csv.QUOTE_NONE)
+def _tsv(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
+    yield from _delimited(path, on_error, delimiter="\t", quoting=csv.QUOTE_NONE)
 
 
-def _delimited(path: Path, **dialect: Any) -> Iterator[tuple[str, Row]]:
+def _delimited(path: Path, on_error: OnError, **dialect: Any) -> Iterator[tuple[str, Row]]:
     with _open_text(path) as file:
         rows = csv.reader(_without_nul(path, file), **dialect)
         header = next(rows, None)
@@ -63,17 +73,19 @@ def _delimited(path: Path, **dialect: Any) -> Iterator[tuple[str, Row]]:
             try:
                 fields = next(rows, None)
             except csv.Error as error:
-                raise UserError(f"{path}:{line}: {error}") from error
+                on_error(UserError(f"{path}:{line}: {error}"))
+                continue
             if fields is None:
                 return
             if not fields:
                 continue
             if len(fields) != len(header):
-                raise UserError(f"{path}:{line}: {len(fields)} fields, where the header has {len(header)}")
+                on_error(UserError(f"{path}:{line}: {len(fields)} fields, where the header has {len(header)}"))
+                continue
             yield f"{path}:{line}", dict(zip(header, fields, strict=True))
 
 
-def _txt(path: Path) -> Iterator[tuple[str, Row]]:
+def _txt(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
     """A text a line."""
     with _open_text(path) as file:
         for line, text in enumerate(_without_nul(path, file), start=1):
@@ -81,28 +93,36 @@ def _txt(path: Path) -> Iterator[tuple[str, Row]]:
                 yield f"{path}:{line}", {"text": text}
 
 
-def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
+def _jsonl(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
     with _open_text(path) as file:
         for line, text in enumerate(_without_nul(path, file), start=1):
             if text.strip():
                 where = f"{path}:{line}"
-                yield where, _as_row(where, _parse(where, text))
+                try:
+                    row = _as_row(where, _parse(where, text))
+                except UserError as error:
+                    on_error(error)
+                    continue
+                yield where, row
 
 
-def _json(path: Path) -> Iterator[tuple[str, Row]]:
+def _json(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
     with _open_text(path) as file:
         rows = _parse(str(path), file.read())
     if isinstance(rows, dict) and isinstance(rows.get("data"), list):
-        yield from _squad(path, rows["data"])
+        yield from _squad(path, rows["data"], on_error)
         return
     if not isinstance(rows, list):
         raise UserError(f"{path}: a list of objects was expected; for one object a line call the file .jsonl")
     for number, row in enumerate(rows, start=1):
         where = f"{path}: row {number}"
-        yield where, _as_row(where, row)
+        if isinstance(row, dict):
+            yield where, row
+        else:
+            on_error(UserError(f"{where}: an object was expected, not {type(row).__name__}"))
 
 
-def _squad(path: Path, articles: list[Any]) -> Iterator[tuple[str, Row]]:
+def _squad(path: Path, articles: list[Any], on_error: OnError) -> Iterator[tuple[str, Row]]:
     """Questions of SQuAD's format: `id`, `title`, `question`, `context`, `answers`."""
     for article in articles:
         try:
@@ -112,28 +132,29 @@ def _squad(path: Path, articles: list[Any]) -> Iterator[tuple[str, Row]]:
                     row = {"id": asked["id"], "title": article.get("title"), "context": paragraph["context"]}
                     yield where, row | {"question": asked["question"], "answers": asked.get("answers")}
         except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: not as SQuAD's files are, in article {article!r:.60}: {error!r}") from error
+            on_error(UserError(f"{path}: not as SQuAD's files are, in article {article!r:.60}: {error!r}"))
 
 
-def _conll(path: Path) -> Iterator[tuple[str, Row]]:
+def _conll(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
     """Sentences: a word a line, its tag in the last column; `tokens` and `tags`."""
     for lines in _sentences(path, width=0):
-        for place, fields in lines:
-            if len(fields) != len(lines[0][1]) or len(fields) < 2 or not (fields[0] and fields[-1]):
-                raise UserError(
-                    f"{place}: {len(fields)} columns, where its sentence begins with {len(lines[0][1])}; "
-                    "a word and its tag are needed"
-                )
+        width = len(lines[0][1])
+        ragged = [line for line in lines if len(line[1]) != max(width, 2) or not (line[1][0] and line[1][-1])]
+        if ragged:
+            place, fields = ragged[0]
+            reason = f"{len(fields)} columns, where its sentence begins with {width}; a word and its tag are needed"
+            on_error(UserError(f"{place}: {reason}"))
+            continue
         yield lines[0][0], {"tokens": [f[0] for _, f in lines], "tags": [f[-1] for _, f in lines]}
 
 
-def _conllu(path: Path) -> Iterator[tuple[str, Row]]:
+def _conllu(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
     """Sentences of Universal Dependencies: `tokens`, and `tags` (UPOS), `xpos`, `lemmas`, `relations`."""
     names = {"tokens": 1, "lemmas": 2, "tags": 3, "xpos": 4, "relations": 7}
     for lines in _sentences(path, width=10):
-        for place, fields in lines:
-            if len(fields) != 10:
-                raise UserError(f"{place}: {len(fields)} columns, where CoNLL-U has 10")
+        if ragged := [line for line in lines if len(line[1]) != 10]:
+            on_error(UserError(f"{ragged[0][0]}: {len(ragged[0][1])} columns, where CoNLL-U has 10"))
+            continue
         words = [fields for _, fields in lines if fields[0].isdigit()]  # neither a range of words nor an empty node
         if words:
             row = {name: [fields[number] for fields in words] for name, number in names.items()}
@@ -165,7 +186,7 @@ def _sentences(path: Path, width: int) -> Iterator[list[tuple[str, list[str]]]]:
         yield lines
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
+def _parquet(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
     number = 0
     try:
         for batch in pa.parquet.ParquetFile(path).iter_batches():
@@ -176,7 +197,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
         raise UserError(f"{path}: {error}") from error
 
 
-READERS: dict[str, Callable[[Path], Iterator[tuple[str, Row]]]] = {
+READERS: dict[str, Callable[[Path, OnError], Iterator[tuple[str, Row]]]] = {
     ".csv": _csv,
     ".tsv": _tsv,
     ".json": _json,

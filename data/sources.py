@@ -10,6 +10,7 @@ Every source gives the same columns, whatever its own are called:
 """
 
 import json
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ from datasets.exceptions import DatasetsError
 from data.readers import read_rows
 from potstill import fingerprint, packages
 from potstill.errors import UserError
+
+log = logging.getLogger(__name__)
 
 READING = 3  # another number where the same file gives another table
 SPLITS = ("train", "validation", "test", "unlabelled")
@@ -126,6 +129,7 @@ class Files(Source):
         train, validation, test: files with labels; only `train` must be given.
         unlabelled: texts for the transfer set; a label column in it is not read.
         drop: rows to leave out, as column -> value.
+        skip: leave malformed rows out and tell how many, instead of refusing the first.
     """
 
     train: str
@@ -133,11 +137,12 @@ class Files(Source):
     test: str | None = None
     unlabelled: str | None = None
     drop: Mapping[str, str] = field(default_factory=dict)
+    skip: bool = False
 
     def read(self, columns: Columns, cache: Path) -> dict[str, Dataset]:
         paths = {split: getattr(self, split) for split in SPLITS}
         return {
-            split: _read_file(Path(path), columns, dict(self.drop), split != "unlabelled", cache)
+            split: _read_file(Path(path), columns, dict(self.drop), split != "unlabelled", self.skip, cache)
             for split, path in paths.items()
             if path is not None
         }
@@ -224,22 +229,42 @@ def _loosened(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _read_file(path: Path, columns: Columns, drop: Mapping[str, str], labelled: bool, cache: Path) -> Dataset:
+def _read_file(
+    path: Path, columns: Columns, drop: Mapping[str, str], labelled: bool, skip: bool, cache: Path
+) -> Dataset:
     """The file as a table in the cache, read again only when its name, size or time has changed."""
+    left_out: list[str] = []
+
+    def on_error(error: UserError) -> None:
+        if not skip:
+            raise error
+        left_out.append(str(error))
 
     def rows() -> Iterator[dict[str, str | int | None]]:
-        for where, row in read_rows(path):
-            if not any(columns.value(where, row, column) == str(value) for column, value in drop.items()):
-                yield columns.pick(where, row, labelled)
+        for where, row in read_rows(path, on_error):
+            try:
+                if not any(columns.value(where, row, column) == str(value) for column, value in drop.items()):
+                    yield columns.pick(where, row, labelled)
+            except UserError as error:
+                on_error(error)
 
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     state = path.stat()
-    name = fingerprint.of_value([READING, str(path), state.st_size, state.st_mtime_ns, repr(columns), drop, labelled])
+    about = [READING, str(path), state.st_size, state.st_mtime_ns, repr(columns), drop, labelled, skip]
+    name = fingerprint.of_value(about)
     table = cache / "tables" / f"{name}.arrow"
-    if not table.exists():
+    told = table.with_suffix(".left_out")
+    if not table.exists() or (skip and not told.exists()):
         write_table(rows(), columns.features, table)
-    return Dataset.from_file(str(table))
+        if skip:
+            told.write_text("\n".join(left_out), encoding="utf-8")
+    found = Dataset.from_file(str(table))
+    if skip and (reasons := told.read_text(encoding="utf-8").splitlines()):
+        if not len(found):
+            raise UserError(reasons[0])
+        log.warning("%d rows of %s are left out (data.on_error=skip), first %s", len(reasons), path, reasons[0])
+    return found
 
 
 def write_table(rows: Iterable[Mapping[str, Any]], features: Features, table: Path) -> None:

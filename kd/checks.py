@@ -32,6 +32,7 @@ LEAST = {
     "data.workers": 0,
     "checkpoint_every_n_steps": 1,
 }
+ON_ERROR = ("stop", "skip")
 MOST = {"kd.label_weight": math.inf, "optimizer.lr": math.inf, "optimizer.warmup": 1}
 
 
@@ -44,6 +45,8 @@ def check_values(config: DictConfig) -> None:
     check_numbers(config)
     check_training(config)
     check_store(instantiate(config.store))
+    if config.data.on_error not in ON_ERROR:
+        raise UserError(f"data.on_error: {config.data.on_error!r} is none of {', '.join(ON_ERROR)}")
     for key in ("baseline", "compile", "teacher.train"):
         if not isinstance(value := OmegaConf.select(config, key), bool):
             raise UserError(f"{key}: {value!r} is neither true nor false")

@@ -187,7 +187,7 @@ def read_examples(config: DictConfig, task: Task) -> Examples:
     label = config.data.label if task.needs_labels else None
     columns = Columns(config.data.text, label, config.data.group)
     splits = instantiate(config.data.source, _convert_="all").read(columns, Path(config.cache_dir))
-    return prepare(splits, instantiate(config.data.split), config.data.labels, task)
+    return prepare(splits, instantiate(config.data.split), config.data.labels, task, config.data.on_error == "skip")
 
 
 def make_scheme(config: DictConfig, teacher: Candidate | None) -> Scheme:

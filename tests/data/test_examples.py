@@ -386,3 +386,13 @@ class TestSample:
             )
         ]
         assert sum(map(len, sides)) == len(set.union(*sides)) > 100
+
+
+def test_rows_whose_label_is_none_are_left_out_where_that_is_right(caplog):
+    splits = three()
+    wrong = splits["test"].map(lambda row, number: {"label": None if number == 1 else row["label"]}, with_indices=True)
+    with pytest.raises(UserError, match="no label in the test split"):
+        prepare(splits | {"test": wrong}, Split())
+    examples = prepare(splits | {"test": wrong}, Split(), skip=True)
+    assert len(examples.test) == len(wrong) - 1
+    assert "left out (data.on_error=skip)" in caplog.text

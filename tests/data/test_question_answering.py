@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from data.examples import Split, prepare
 from data.question_answering import AnswerScore, QuestionAnswering, answers_of, place
 from data.sources import Columns, Files, Hub
 from data.words import words_and_marks
@@ -92,7 +93,7 @@ def test_where_an_answer_stands():
     "label", ['{"text": ["New York"], "answer_start": [28]}', '[{"text": "New York", "answer_start": 28}]']
 )
 def test_answers_are_read_as_the_hub_and_as_squad_write_them(label):
-    assert answers_of(label, CONTEXT, "") == [("New York", 28)]
+    assert answers_of(label, CONTEXT) == [("New York", 28)]
 
 
 @pytest.mark.parametrize(
@@ -108,13 +109,22 @@ def test_answers_are_read_as_the_hub_and_as_squad_write_them(label):
     ],
 )
 def test_a_wrong_answer_is_named_with_its_place(label, reason):
-    with pytest.raises(UserError, match=f"^x.json: question 7: .*{reason}"):
-        answers_of(label, CONTEXT, "x.json: question 7")
+    splits = {name: rows([("New York", 28)]) for name in ("validation", "test")}
+    wrong = rows([("New York", 28)], []).map(
+        lambda row, number: {"label": label if number else row["label"]}, with_indices=True
+    )
+    for split in ("train", "test"):
+        with pytest.raises(
+            UserError, match=rf"^a.json: question 1: .*{reason}.* in the {split} split \(1 such rows\)$"
+        ):
+            prepare({"train": rows([("New York", 28)]), **splits, split: wrong}, Split(), task=TASK)
 
 
 def test_a_question_without_answer_has_to_be_allowed():
-    with pytest.raises(UserError, match=r"question 0: no answer; .*data\.task\.no_answer=true"):
-        TASK.prepared(rows([]), "train")
+    splits = {name: rows([("New York", 28)], []) for name in ("train", "validation", "test")}
+    with pytest.raises(UserError, match=r"question 1: no answer; .*data\.task\.no_answer=true in the train split"):
+        prepare(splits, Split(), task=TASK)
+    assert len(prepare(splits, Split(), task=TASK, skip=True).train) == 1
     assert QuestionAnswering(no_answer=True).prepared(rows([]), "train")["label"][:] == ["[0, 0]"]
 
 
@@ -254,7 +264,7 @@ def test_answers_are_those_of_transformers_example_script(seed, no_answer, longe
 
 
 def test_white_space_around_an_answer_is_no_part_of_it():
-    assert answers_of('[{"text": " New York. ", "answer_start": 27}]', CONTEXT, "") == [("New York.", 28)]
+    assert answers_of('[{"text": " New York. ", "answer_start": 27}]', CONTEXT) == [("New York.", 28)]
 
 
 def test_what_several_processes_counted_is_counted_once():

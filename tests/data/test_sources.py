@@ -247,3 +247,38 @@ def test_tags_of_the_hub_are_named(tmp_path):
     Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "data" / "train.parquet")
     read = Hub(str(tmp_path / "data")).read(TAGGED, tmp_path)["train"]
     assert read["label"][:] == ['["O", "B-x"]', '["O"]']
+
+
+MALFORMED = {
+    "csv": "text,label\na fine film,good\na,b,c\ndull,bad\n",
+    "tsv": "text\tlabel\na fine film\tgood\nshort\ndull\tbad\n",
+    "jsonl": '{"text": "a fine film", "label": "good"}\n{"text":\n[]\n{"text": "dull", "label": "bad"}\n',
+    "json": '[{"text": "a fine film", "label": "good"}, 3, {"text": "dull", "label": "bad"}]',
+    "conll": "a A\nfine B\nfilm B\n\na A\nfilm\n\ndull B\n",
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_malformed_rows_are_named_or_left_out_and_counted(kind, tmp_path, caplog):
+    path, count = tmp_path / f"rows.{kind}", 2 if kind == "jsonl" else 1
+    path.write_text(MALFORMED[kind])
+    columns = Columns("tokens", "tags") if kind == "conll" else Columns("text", "label")
+    with pytest.raises(UserError, match=re.escape(str(path))):
+        Files(train=str(path)).read(columns, tmp_path / "cache")
+    for _ in range(2):  # read, and found again
+        caplog.clear()
+        read = Files(train=str(path), skip=True).read(columns, tmp_path / "cache")["train"]
+        assert read["text"][:] == ["a fine film", "dull"]
+        assert f"{count} rows of {path} are left out (data.on_error=skip), first {path}" in caplog.text
+
+
+def test_a_row_that_half_a_surrogate_pair_is_in_is_left_out(tmp_path, caplog):
+    (tmp_path / "a.jsonl").write_text('{"text": "\\ud800", "label": "x"}\n{"text": "b", "label": "x"}\n')
+    read = Files(train=str(tmp_path / "a.jsonl"), skip=True).read(Columns("text", "label"), tmp_path / "cache")
+    assert read["train"]["text"][:] == ["b"]
+    assert "half of a surrogate pair" in caplog.text
+
+
+def test_where_every_row_is_left_out_the_reason_is_told(reviews, tmp_path):
+    with pytest.raises(UserError, match="no column 'nothing'"):
+        Files(train=str(reviews), skip=True).read(Columns("nothing"), tmp_path / "cache")
