@@ -67,6 +67,11 @@ class TrainingTexts:
     def __init__(self, rows: Dataset, max_length: int):
         self.rows, self.max_length = rows, max_length
 
+    @property
+    def pairs(self) -> bool:
+        """Whether a row has two texts."""
+        return "text_pair" in self.rows.column_names
+
     def texts(self) -> Iterator[str]:
         """All of them, one after the other."""
         for batch in self.rows.iter(batch_size=1000):

@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 class Corpus(Protocol):
     """The training texts."""
 
+    @property
+    def pairs(self) -> bool:
+        """Whether a row has two of them."""
+
     def texts(self) -> Iterable[str]:
         """All of them."""
 
@@ -41,6 +45,8 @@ class Corpus(Protocol):
 
 class NoTexts:
     """A corpus for networks that need none."""
+
+    pairs = False
 
     def texts(self) -> Iterable[str]:
         return ()

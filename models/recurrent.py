@@ -48,6 +48,11 @@ class RecurrentConfig(PretrainedConfig):
         """Widths of the hidden states, what goes into the first layer being the first."""
         return (self.embedding_size, *[2 * self.hidden_size] * self.num_hidden_layers)
 
+    @property
+    def feature_size(self) -> int:
+        """Width of what the classifier reads."""
+        return self.widths[-1]
+
 
 class BidirectionalLayer(nn.Module):
     """An LSTM over the real positions in both directions, without packing.
@@ -69,8 +74,8 @@ class BidirectionalLayer(nn.Module):
             back, _ = self.backward_lstm(states.flip(1))
             return torch.cat([ahead, back.flip(1)], dim=-1)
         turned = reversal(mask)
-        back, _ = self.backward_lstm(_take(states, turned))
-        return torch.cat([ahead, _take(back, turned)], dim=-1) * mask.unsqueeze(-1)
+        back, _ = self.backward_lstm(take(states, turned))
+        return torch.cat([ahead, take(back, turned)], dim=-1) * mask.unsqueeze(-1)
 
 
 def reversal(mask: Tensor) -> Tensor:
@@ -80,7 +85,8 @@ def reversal(mask: Tensor) -> Tensor:
     return torch.where(mask, mirrored.clamp(min=0), positions)
 
 
-def _take(states: Tensor, positions: Tensor) -> Tensor:
+def take(states: Tensor, positions: Tensor) -> Tensor:
+    """Of `[B, S, H]` the states at these positions `[B, P]`."""
     return states.gather(1, positions.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
 
 
@@ -162,14 +168,14 @@ class RecurrentWithClassifier(RecurrentPreTrainedModel):
         self.encoder = self.encoder_class(config)
         self.classifier = nn.Sequential(
             nn.Dropout(config.dropout),
-            nn.Linear(config.widths[-1], config.classifier_size),
+            nn.Linear(config.feature_size, config.classifier_size),
             nn.ReLU(),
             nn.Dropout(config.dropout),
             nn.Linear(config.classifier_size, int(config.num_labels or 0)),
         )
         self.post_init()
 
-    def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def features(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         """What the classifier reads of the last hidden states `[B, S, H]`."""
         raise NotImplementedError
 
@@ -182,7 +188,7 @@ class RecurrentWithClassifier(RecurrentPreTrainedModel):
         **_: Any,
     ) -> Any:
         output = self.encoder(input_ids, attention_mask, output_hidden_states=output_hidden_states)
-        logits = self.classifier(self.features(output.last_hidden_state, attention_mask))
+        logits = self.classifier(self.features(output.last_hidden_state, input_ids, attention_mask))
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, logits=logits, pooled_logits=logits, config=self.config)
@@ -198,7 +204,7 @@ class RecurrentForTokenClassification(RecurrentWithClassifier):
 
     output_class = TokenClassifierOutput
 
-    def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def features(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         return states
 
 
@@ -207,7 +213,7 @@ class RecurrentForQuestionAnswering(RecurrentWithClassifier):
 
     output_class = QuestionAnsweringModelOutput
 
-    def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def features(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         return states
 
     def named(self, logits: Tensor) -> dict[str, Tensor]:
@@ -220,5 +226,5 @@ class RecurrentForSequenceClassification(RecurrentWithClassifier):
 
     output_class = SequenceClassifierOutput
 
-    def features(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
+    def features(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         return strongest(states, padding_mask(attention_mask))
