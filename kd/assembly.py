@@ -79,6 +79,7 @@ class Assembly:
         specs = {name: network.spec for name, network in networks.items()}
         if exits := plan.scheme.exits(specs):
             networks[STUDENT].add_exits(exits)
+        networks[STUDENT].freeze(plan.frozen)
         objective, fields = self._objective(plan.pairs), plan.fields
         plan.scheme.connect(specs)
         for name, network in networks.items():
@@ -143,6 +144,8 @@ class Assembly:
         config = self.config
         trainer, optimizer = (OmegaConf.to_container(config[part], resolve=True) for part in ("trainer", "optimizer"))
         assert isinstance(trainer, dict)
+        assert isinstance(optimizer, dict)
+        optimizer.pop("frozen")  # it trains all of its weights
         decisive = {key: value for key, value in trainer.items() if key not in SHOWN}
         task, data = [self.plan.task.name, asdict(self.plan.task)], config.data
         rows = [self.plan.examples.fingerprint, task, data.max_length, data.batch_size]

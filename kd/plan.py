@@ -44,6 +44,7 @@ class Plan:
         store: how teacher outputs are kept.
         max_length: tokens at which a text is cut.
         start_from: a folder with the student's first weights.
+        frozen: parts of the student that keep them.
         notes: decisions that the user should see.
     """
 
@@ -59,6 +60,7 @@ class Plan:
     store: Settings
     max_length: int
     start_from: str | None
+    frozen: list[str]
     notes: list[str]
 
     @cached_property
@@ -81,7 +83,7 @@ class Plan:
     @property
     def is_baseline(self) -> bool:
         """Whether the student is trained as its baseline would be."""
-        return isinstance(self.scheme, Alone) and self.start_from is None
+        return isinstance(self.scheme, Alone) and self.start_from is None and not self.frozen
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -100,6 +102,9 @@ class Plan:
         for name, draft in self.drafts.items():
             start = f"goes on from {self.start_from}" if name == STUDENT and self.start_from else draft.origin
             lines += [f"{name:9} {draft.spec}; {start}"]
+        if self.frozen:
+            trained = self.drafts[STUDENT].trained(self.frozen)
+            lines += [f"frozen    {', '.join(self.frozen)}; {trained / 1e6:.1f} M parameters of the student train"]
         for pair in self.pairs:
             lines += [f"pair      {pair.learner} <- {pair.teacher or 'labels'}: {self._terms_of(pair)}"]
         lines += [f"store     {stored}" for stored in self._stores()]
@@ -159,6 +164,7 @@ def make_plan(config: DictConfig) -> Plan:
     check_lengths(config.data.max_length, [*drafts.values(), *(teacher.draft for teacher in teachers.values())])
     terms, notes = terms_of(pairs, config)
     notes += filter(None, [task.note(config.data.max_length)])
+    drafts[STUDENT].trained(config.optimizer.frozen)
     if config.start_from:
         check_start(config.start_from, drafts[STUDENT])
     elif config.baseline and isinstance(scheme, Alone):
@@ -178,6 +184,7 @@ def make_plan(config: DictConfig) -> Plan:
         store,
         config.data.max_length,
         config.start_from,
+        list(config.optimizer.frozen),
         notes,
     )
 

@@ -15,7 +15,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from models.attention import can_record
 from models.embeddings import from_other_tokenizer, narrowed, word_vectors
 from models.heads import ANY_LABEL, MASKED, NUMBER, ONE_CLASS, auto_model
-from models.network import Network, parameter_count
+from models.network import Network, is_in, parameter_count
 from models.output import ATTENTION, STATES, Spec
 from models.recurrent import RecurrentConfig
 from models.vocabulary import can_be_cut, cut_vocabulary
@@ -101,6 +101,22 @@ class Draft:
     def encoder(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the weights below the head."""
         return {name: tuple(weight.shape) for name, weight in self._empty().base_model.state_dict().items()}
+
+    def trained(self, frozen: Sequence[str]) -> int:
+        """How many parameters train where some parts keep theirs.
+
+        Raises:
+            UserError: there is no such part, or nothing is left.
+        """
+        sizes = {name: parameter.numel() for name, parameter in self._empty().named_parameters()}
+        for part in frozen:
+            if not any(is_in(name, [part]) for name in sizes):
+                known = ", ".join(dict.fromkeys(name.rsplit(".", 1)[0] for name in sizes))
+                raise UserError(f"optimizer.frozen: the student has no part {part!r}; there are {known:.200}")
+        left = sum(size for name, size in sizes.items() if not is_in(name, frozen))
+        if not left:
+            raise UserError("optimizer.frozen: nothing is left to train")
+        return left
 
     @property
     def origin(self) -> str:

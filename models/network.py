@@ -52,6 +52,11 @@ class Network(nn.Module):
                     if isinstance(module, nn.Linear) and id(module.weight) not in shared:
                         module.reset_parameters()
 
+    def freeze(self, parts: Sequence[str]) -> None:
+        """Let some parts of the model keep their weights."""
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(not is_in(name, parts))
+
     def class_vectors(self) -> Tensor:
         """The rows `[C, H]` of the last layer, one for each class."""
         linear = [module for module in self.model.modules() if isinstance(module, nn.Linear)]
@@ -132,6 +137,11 @@ class Network(nn.Module):
 
 def _words_of(encoding: Mapping[str, Any]) -> tuple[Tensor, int]:
     return encoding["words"], encoding["word_count"]
+
+
+def is_in(name: str, parts: Sequence[str]) -> bool:
+    """Whether a parameter belongs to one of the modules, or is one of them."""
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
 
 
 def attention_layers(fields: Fields) -> set[int]:

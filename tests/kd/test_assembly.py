@@ -109,3 +109,22 @@ def test_compiled_networks_learn_the_same_and_are_saved_plain(configure, tmp_pat
     assert weights["false"].keys() == weights["true"].keys()
     for name, weight in weights["false"].items():
         torch.testing.assert_close(weights["true"][name], weight, atol=1e-3, rtol=1e-2)
+
+
+def test_frozen_parts_keep_their_weights_and_the_baseline_trains_all(configure, tmp_path):
+    def weights(network):
+        return {name: weight.clone() for name, weight in network.model.state_dict().items()}
+
+    config = configure("student=bilstm", "optimizer.frozen=[encoder.embeddings,classifier.1]", "logger=[]")
+    assembly = Assembly(config, make_plan(config), tmp_path, [])
+    teachers, _ = assembly.teachers()
+    first = weights(assembly._network("student", teachers["teacher"]))
+    student, fitted, _ = assembly.distil(teachers)
+    changed = {name for name, weight in weights(student).items() if not weight.equal(first[name])}
+    assert changed == {name for name in first if not name.startswith(("encoder.embeddings", "classifier.1"))}
+    baseline = weights(assembly.baseline(teachers["teacher"], fitted.updates))
+    assert all(not weight.equal(first[name]) for name, weight in baseline.items())
+    free = configure("student=bilstm", "logger=[]")
+    other = Assembly(free, make_plan(free), tmp_path, [])
+    network = other._network("student", teachers["teacher"])
+    assert other._baseline_key(network, 9, 3) == assembly._baseline_key(network, 9, 3)

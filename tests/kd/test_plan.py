@@ -154,3 +154,14 @@ def test_what_cannot_be_is_refused_in_one_line(configure, pretrained, more, reas
 def test_a_task_with_labels_needs_their_column(configure):
     with pytest.raises(UserError, match=r"data\.label: name the column of the labels"):
         make_plan(configure("data.label=null"))
+
+
+def test_a_part_that_keeps_its_weights_is_told_or_refused(configure):
+    plan = make_plan(configure("student=bilstm", "optimizer.frozen=[encoder]"))
+    assert "frozen    encoder; 0." in str(plan)
+    for frozen, reason in (
+        ("encode", "has no part 'encode'; there are encoder"),
+        ("encoder,classifier", "nothing is left"),
+    ):
+        with pytest.raises(UserError, match=rf"optimizer\.frozen: .*{reason}"):
+            make_plan(configure("student=bilstm", f"optimizer.frozen=[{frozen}]"))
