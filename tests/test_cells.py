@@ -16,6 +16,7 @@ from kd.plan import make_plan
 from potstill.errors import UserError
 
 STUDENTS = ("bert_small", "bilstm", "cnn_lstm")
+OF_PAIRS = {"siamese_bilstm"}  # has tests of its own
 KNOWLEDGE = ("none", "response", "feature", "relation", "[response,feature,relation]")
 MAIN = ("offline", "mutual", "self")
 LOGITS_ALONE = ("collaborative", "label_smoothing", "native_ensemble", "progressive", "teacher_free")
@@ -72,7 +73,7 @@ def refused(student: str, knowledge: str, scheme: str) -> str | None:
 
 def test_there_are_as_many_cells_as_choices() -> None:
     conf = Path(__file__).parent.parent / "conf"
-    assert {path.stem for path in (conf / "student").glob("*.yaml")} == set(STUDENTS)
+    assert {path.stem for path in (conf / "student").glob("*.yaml")} == {*STUDENTS, *OF_PAIRS}
     assert {path.stem for path in (conf / "scheme").glob("*.yaml")} == {*MAIN, *OTHERS, *APART, *STAGED, *TAGS_ALONE}
     assert len(CELLS) == 45 + 60
 
