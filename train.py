@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 
 failed: list[str] = []
 VERSIONS = ("torch", "transformers", "datasets", "pytorch-lightning", "hydra-core")
-OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
 OmegaConf.register_new_resolver("first", lambda *values: next(value for value in values if value), replace=True)
 
 

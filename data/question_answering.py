@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -84,18 +85,20 @@ class QuestionAnswering(Task):
         if "text_pair" not in rows.column_names:
             raise UserError("data.text: name two columns, of question and text: 'data.text=[question,context]'")
         own = {"answers": List(Value("string")), "of": Value("int64")}
-        settings = [self.window, self.overlap, self.no_answer]
+        labelled = split != "unlabelled"
+        settings = [self.window, self.overlap, self.no_answer, labelled]
         return rows.map(
-            self._windows,
+            partial(self._windows, labelled),
             batched=True,
             features=Features({**rows.features, **own}),
             new_fingerprint=fingerprint.of_value([rows._fingerprint, self.name, settings]),
         )
 
-    def _windows(self, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    def _windows(self, labelled: bool, batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
         columns: dict[str, list[Any]] = {name: [] for name in (*batch, "answers", "of")}
         for values in zip(*batch.values(), strict=True):
             row = dict(zip(batch, values, strict=True))
+            row["label"] = row["label"] if labelled else None
             for window in self._windows_of(row):
                 for name, value in window.items():
                     columns[name].append(value)

@@ -129,7 +129,7 @@ class Files(Source):
         train, validation, test: files with labels; only `train` must be given.
         unlabelled: texts for the transfer set; a label column in it is not read.
         drop: rows to leave out, as column -> value.
-        skip: leave malformed rows out and tell how many, instead of refusing the first.
+        on_error: `stop` at the first malformed row, or `skip` such rows and tell how many.
     """
 
     train: str
@@ -137,12 +137,14 @@ class Files(Source):
     test: str | None = None
     unlabelled: str | None = None
     drop: Mapping[str, str] = field(default_factory=dict)
-    skip: bool = False
+    on_error: str = "stop"
 
     def read(self, columns: Columns, cache: Path) -> dict[str, Dataset]:
         paths = {split: getattr(self, split) for split in SPLITS}
         return {
-            split: _read_file(Path(path), columns, dict(self.drop), split != "unlabelled", self.skip, cache)
+            split: _read_file(
+                Path(path), columns, dict(self.drop), split != "unlabelled", self.on_error == "skip", cache
+            )
             for split, path in paths.items()
             if path is not None
         }

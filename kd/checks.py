@@ -47,6 +47,8 @@ def check_values(config: DictConfig) -> None:
     check_store(instantiate(config.store))
     if config.data.on_error not in ON_ERROR:
         raise UserError(f"data.on_error: {config.data.on_error!r} is none of {', '.join(ON_ERROR)}")
+    if not OmegaConf.is_list(config.optimizer.frozen):
+        raise UserError(f"optimizer.frozen: {config.optimizer.frozen!r} is no list, such as [encoder]")
     for key in ("baseline", "compile", "teacher.train"):
         if not isinstance(value := OmegaConf.select(config, key), bool):
             raise UserError(f"{key}: {value!r} is neither true nor false")
@@ -134,9 +136,8 @@ def check_start(folder: str, student: Draft) -> None:
     saved, own = draft.spec, student.spec
     same: list[tuple[str, Any, Any]] = [("tokenizer", saved.tokenizer, own.tokenizer)]
     if saved.problem == MASKED != own.problem:  # its encoder is taken
-        theirs, ours = (each.encoder for each in (draft, student))
-        other = {name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name) and "pooler" not in name}
-        same += [("network", saved, own)] if other else []
+        unlike = draft.encoder.items() ^ student.encoder.items()
+        same += [("network", saved, own)] if any("pooler" not in name for name, _ in unlike) else []
     else:
         same += [("network", f"{saved} ({saved.parameters:,})", f"{own} ({own.parameters:,})")]
         same += [("order of classes", draft.config.id2label, student.config.id2label)]

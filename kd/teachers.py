@@ -93,7 +93,7 @@ def draft_teacher(settings: Mapping[str, Any], task: Task, name: str) -> Candida
     tuned = has_head(original, task.problem)
     if tuned and task.problem != MASKED:
         check_labels(original, tuple(task.labels), name)
-    elif not settings["train"]:
+    if not tuned and not settings["train"]:
         raise UserError(f"{name}: train=false, but {draft.origin} have no trained classifier; say train=true there")
     return Candidate(draft, tuned, settings["fine_tuning"])
 

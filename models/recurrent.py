@@ -176,8 +176,8 @@ class RecurrentWithClassifier(RecurrentPreTrainedModel):
         self.post_init()
 
     def features(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """What the classifier reads of the last hidden states `[B, S, H]`."""
-        raise NotImplementedError
+        """What the classifier reads of the last hidden states `[B, S, H]`: every one of them."""
+        return states
 
     def forward(
         self,
@@ -204,17 +204,11 @@ class RecurrentForTokenClassification(RecurrentWithClassifier):
 
     output_class = TokenClassifierOutput
 
-    def features(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        return states
-
 
 class RecurrentForQuestionAnswering(RecurrentWithClassifier):
     """Two logits for every position: that the answer begins and that it ends there."""
 
     output_class = QuestionAnsweringModelOutput
-
-    def features(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        return states
 
     def named(self, logits: Tensor) -> dict[str, Tensor]:
         start, end = logits.unbind(-1)

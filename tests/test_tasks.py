@@ -349,3 +349,9 @@ def test_answers_about_masked_words_are_stored_the_largest_few(guessing, tmp_pat
 def test_what_cannot_guess_masked_words_is_refused_in_one_line(more, reason, guessing):
     with pytest.raises(UserError, match=reason):
         make_plan(guessing("kd=response", *more))
+
+
+def test_a_teacher_that_guesses_already_is_used_as_it_is(guessing, tmp_path):
+    run(guessing("kd=response", "trainer.max_epochs=1", f"run_dir={tmp_path}/first", "baseline=false"), [])
+    config = guessing("kd=response", f"teacher.path={tmp_path}/first/student", "teacher.train=false")
+    assert "used as it is" in str(make_plan(config))

@@ -124,7 +124,8 @@ class Logits(Knowledge):
 
     def _spans(self, ours: Tensor, theirs: Tensor, labels: Any, common: Tensor) -> Rows:
         """Of logits `[B, 2, W]`: what both can choose, `[B, W]`, keeps its numbers, the rest is alike on both sides."""
-        ours, theirs = (logits.masked_fill(~common.unsqueeze(1), NEVER) for logits in (ours, theirs))
+        nothing = 0.0 if self.temperature is None else NEVER  # which a factor of one side leaves alike
+        ours, theirs = (logits.masked_fill(~common.unsqueeze(1), nothing) for logits in (ours, theirs))
         real = common.any(1, keepdim=True).expand(-1, 2)
         if labels is not None:
             place = labels.clamp(0, common.shape[1] - 1)

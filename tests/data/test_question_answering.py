@@ -278,3 +278,12 @@ def test_what_several_processes_counted_is_counted_once():
 def test_windows_that_are_cut_are_noted():
     assert "say data.max_length=384" in TASK.note(128)
     assert TASK.note(384) is None
+
+
+def test_what_a_row_without_label_said_of_answers_does_not_matter():
+    splits = {name: rows([("New York", 28)], [("York", 3)]) for name in ("train", "validation", "test")}
+    with pytest.raises(UserError, match="question 1: the answer 'York' does not stand"):
+        prepare(splits, Split(), task=TASK)
+    data = QuestionAnswering(window=6, overlap=2).prepared(splits["train"], "unlabelled")
+    assert len(data) == 6
+    assert set(data["label"]) == {None}

@@ -267,18 +267,18 @@ def test_malformed_rows_are_named_or_left_out_and_counted(kind, tmp_path, caplog
         Files(train=str(path)).read(columns, tmp_path / "cache")
     for _ in range(2):  # read, and found again
         caplog.clear()
-        read = Files(train=str(path), skip=True).read(columns, tmp_path / "cache")["train"]
+        read = Files(train=str(path), on_error="skip").read(columns, tmp_path / "cache")["train"]
         assert read["text"][:] == ["a fine film", "dull"]
         assert f"{count} rows of {path} are left out (data.on_error=skip), first {path}" in caplog.text
 
 
 def test_a_row_that_half_a_surrogate_pair_is_in_is_left_out(tmp_path, caplog):
     (tmp_path / "a.jsonl").write_text('{"text": "\\ud800", "label": "x"}\n{"text": "b", "label": "x"}\n')
-    read = Files(train=str(tmp_path / "a.jsonl"), skip=True).read(Columns("text", "label"), tmp_path / "cache")
+    read = Files(train=str(tmp_path / "a.jsonl"), on_error="skip").read(Columns("text", "label"), tmp_path / "cache")
     assert read["train"]["text"][:] == ["b"]
     assert "half of a surrogate pair" in caplog.text
 
 
 def test_where_every_row_is_left_out_the_reason_is_told(reviews, tmp_path):
     with pytest.raises(UserError, match="no column 'nothing'"):
-        Files(train=str(reviews), skip=True).read(Columns("nothing"), tmp_path / "cache")
+        Files(train=str(reviews), on_error="skip").read(Columns("nothing"), tmp_path / "cache")

@@ -7,6 +7,7 @@ from potstill.errors import UserError
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
+        ("optimizer.frozen=encoder", "optimizer.frozen: 'encoder' is no list, such as"),
         ("data.on_error=warn", "data.on_error: 'warn' is none of stop, skip"),
         ("baseline=maybe", "baseline: 'maybe' is neither true nor false"),
         ("optimizer.warmup=7", "optimizer.warmup: 7 is not a number from 0 to 1"),

@@ -262,7 +262,7 @@ def test_of_spans_neither_padding_nor_what_is_in_it_counts():
     ours, theirs = torch.randn(2, 2, 5), torch.randn(2, 2, 5)
     wider = torch.cat([WORDS, torch.zeros(2, 3, dtype=torch.bool)], 1)
     batch = {"labels": torch.tensor([[0, 3], [2, 9]])}
-    for term in (SoftTargets(), Logits(mse), DecoupledTargets(), SoftTargets(weighting=correct)):
+    for term in (SoftTargets(), Logits(mse), AnnealedLogits(), DecoupledTargets(), SoftTargets(weighting=correct)):
         loss = term(spans(ours, WORDS), spans(theirs, WORDS), batch)
         padded = [torch.cat([logits, 99 * torch.randn(2, 2, 3)], -1) for logits in (ours, theirs)]
         torch.testing.assert_close(term(*(spans(logits, wider) for logits in padded), batch), loss)
@@ -282,3 +282,10 @@ def test_which_terms_suit_spans(term, reason, make_spec):
     spec = replace(make_spec(classes=2), problem=SPANS)
     assert (term.fits(spec, spec) or "").startswith(reason or "")
     assert (term.fits(spec, spec) is None) == (reason is None)
+
+
+def test_of_spans_growing_logits_count_where_both_have_words():
+    ours, theirs = torch.randn(1, 2, 5), torch.randn(1, 2, 5)
+    term = AnnealedLogits(steps=4)
+    expected = (ours - theirs / 4)[..., :4].square().mean()
+    torch.testing.assert_close(term(spans(ours, WORDS[:1]), spans(theirs, WORDS[:1]), {}), expected)
