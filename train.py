@@ -221,7 +221,9 @@ def quiet() -> None:
 
 def users_mistake(error: BaseException) -> str | None:
     """One line for what the user can put right; None for a fault of ours."""
-    if isinstance(error.__cause__, UserError):  # Hydra wraps what a constructor raises
+    if isinstance(error.__cause__, UserError) and not isinstance(
+        error, UserError
+    ):  # Hydra wraps what a constructor raises
         return str(error.__cause__)
     if disk_is_full(error):
         return f"the disk is full ({' '.join(str(error).split())}); make room, then go on with resume=RUN_DIR"

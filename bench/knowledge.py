@@ -90,7 +90,7 @@ def score(network: Network, plan: Plan, config: DictConfig, split: str) -> float
     """The task's score on a split."""
     rows, size = getattr(plan.examples, split), config.data.eval_batch_size
     batches = Batches(rows, rows, [network.tokenizer], config.data.max_length, size, size, task=plan.task)
-    return scored(network, batches.val_dataloader(), rows, plan.task)[0]
+    return scored(network, batches.val_dataloader(), rows, plan.task)[0][plan.task.metric]
 
 
 def bytes_a_row(plan: Plan) -> float:

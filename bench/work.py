@@ -129,7 +129,7 @@ def cut(network: Network, texts: TrainingTexts) -> None:
 def write_rows(folder: Path, settings: Settings, cache: Path, data: Sequence[str], teacher: Path) -> None:
     """Write the chosen rows as text and as token ids."""
     config = configure(cache, *data)
-    examples = read_examples(config, instantiate(config.data.task))
+    examples = read_examples(config.data, instantiate(config.data.task), Path(config.cache_dir))
     tokenizer = AutoTokenizer.from_pretrained(teacher)
     counts = {"train": settings.rows, "validation": settings.validation_rows, "test": settings.test_rows}
     for split, count in counts.items():

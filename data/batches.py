@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 from data.columns import Lists, Numbers, column, pieces
 from data.permutation import permuted
 from data.task import IGNORED
+from data.tokenization import KEPT, PART
 from data.words import NONE, WORD_COUNT, WORDS
 
 Batch = dict[str, Any]
@@ -77,26 +78,28 @@ class EncodedExamples(TorchDataset):
 
     A batch has `id` `[B]`, `labels` `[B]`, `[B, C]` or `[B, words]`, and `encodings`: tensors `[B, S]` by tokenizer
     fingerprint. Where the tables tell words, an encoding has the `words` of its tokens, and their `word_count` in the
-    longest text.
+    longest text; where they tell parts, the `choices` of each row.
 
     Args:
         encodings: tokenizer fingerprint -> table of that tokenizer's columns, with `id`, `label` and `length`;
             all tables have the same rows in the same order.
         padding: tokenizer fingerprint -> id of its padding token.
+        choices: which classes there are for a row of each part, `[P, C]`; see `data.task.Task`.
 
     Attributes:
         extras: what else belongs into a batch: name -> function of the batch so far.
     """
 
-    def __init__(self, encodings: Mapping[str, Dataset], padding: Mapping[str, int]):
+    def __init__(self, encodings: Mapping[str, Dataset], padding: Mapping[str, int], choices: np.ndarray | None = None):
         any_table = next(iter(encodings.values()))
         self.ids, self.labels = Numbers(any_table, "id"), column(any_table, "label")
         self._lengths = {key: Numbers(table, "length") for key, table in encodings.items()}
         self.tokens = {
-            key: {name: Lists(table, name) for name in table.column_names if name not in ("id", "label", "length")}
+            key: {name: Lists(table, name) for name in table.column_names if name not in (*KEPT, "length")}
             for key, table in encodings.items()
         }
-        self.padding = dict(padding)
+        self.padding, self.choices = dict(padding), choices
+        self.parts = None if choices is None else Numbers(any_table, PART)
         self.extras: dict[str, Callable[[Batch], Any]] = {}
 
     def __len__(self) -> int:
@@ -134,7 +137,10 @@ class EncodedExamples(TorchDataset):
         return by_word
 
     def _encoding(self, key: str, rows: Sequence[int]) -> dict[str, Any]:
-        return dict(pad({name: lists[rows] for name, lists in self.tokens[key].items()}, self.padding[key]))
+        tensors = pad({name: lists[rows] for name, lists in self.tokens[key].items()}, self.padding[key])
+        if self.parts is None or self.choices is None:
+            return dict(tensors)
+        return {**tensors, "choices": torch.from_numpy(self.choices[self.parts[rows]])}
 
 
 def pad(columns: Mapping[str, Sequence[np.ndarray]], padding_id: int) -> dict[str, Tensor]:

@@ -68,7 +68,7 @@ class Batches(pl.LightningDataModule):
             for key, each in self.tokenizers.items()
         }
         padding = {key: int(tokenizer.pad_token_id or 0) for key, tokenizer in self.tokenizers.items()}
-        return EncodedExamples(tables, padding)
+        return EncodedExamples(tables, padding, self.task.choices)
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches, grouped by length; every rank its share."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 from datasets import Dataset, Value
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -79,6 +80,11 @@ class Task(ABC):
     @property
     def words(self) -> Numbering | None:
         """Where logits are those of words, what gives the word of each token."""
+        return None
+
+    @property
+    def choices(self) -> np.ndarray | None:
+        """Where rows choose among different classes, which `[P, C]` those are for each `part` that a row may be of."""
         return None
 
     def note(self, max_length: int) -> str | None:

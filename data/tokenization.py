@@ -15,15 +15,15 @@ from potstill import fingerprint
 
 log = logging.getLogger(__name__)
 
-KEPT = ("id", "label")
+PART = "part"  # the column of the data set that a row is of, where there are several
+KEPT = ("id", "label", PART)
 ENDLESS = 1_000_000  # tokens; longer than any text that is cut elsewhere
 
 
 def sample_lengths(rows: Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int, count: int = 1000) -> np.ndarray:
     """Tokens of at most `count` of the rows, evenly spread."""
     some = rows.select(np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)))
-    texts = [some[name][:] for name in ("text", "text_pair") if name in some.column_names]
-    encoded = tokenizer(*texts, truncation=True, max_length=max_length)
+    encoded = tokenizer(_inputs(some[:]), truncation=True, max_length=max_length)
     return np.array([len(ids) for ids in encoded["input_ids"]])
 
 
@@ -32,22 +32,21 @@ def tokenize(
 ) -> Dataset:
     """The token ids of each row, not padded, cut at `max_length`; no mask, since every position is real.
 
-    Columns are `id` and `label`, what the tokenizer's model reads (`input_ids`, perhaps `token_type_ids`), and
-    `length`; with a function that gives them also `words`, the word to which each token belongs.
+    Columns are `id`, `label` and where there is one `part`, what the tokenizer's model reads (`input_ids`, perhaps
+    `token_type_ids`), and `length`; with a function that gives them also `words`, the word to which each token belongs.
     """
-    pair = "text_pair" in rows.column_names
     names = [name for name in tokenizer.model_input_names if name != "attention_mask"]
 
     def encode(batch: Mapping[str, list[str]]) -> dict[str, list[Any]]:
-        texts = (batch["text"], batch["text_pair"]) if pair else (batch["text"],)
-        encoded = tokenizer(*texts, truncation=True, max_length=max_length, return_attention_mask=False)
+        texts = _inputs(batch)
+        encoded = tokenizer(texts, truncation=True, max_length=max_length, return_attention_mask=False)
         columns = {name: encoded[name] for name in names} | {
             "length": [len(ids) for ids in encoded["input_ids"]],
             "cut": [bool(encoding.overflowing) for encoding in encoded.encodings],
         }
         if words:
-            both = zip(zip(*texts, strict=True), encoded.encodings, strict=True)
-            columns[WORDS] = [words(some, encoding, max_length) for some, encoding in both]
+            both = zip(texts, encoded.encodings, strict=True)
+            columns[WORDS] = [words(_as_tuple(some), encoding, max_length) for some, encoding in both]
         return columns
 
     key = [rows._fingerprint, fingerprint.of_tokenizer(tokenizer), max_length, names, KEPT]
@@ -59,6 +58,18 @@ def tokenize(
             "%d of %d texts are longer than %d tokens and are cut there (data.max_length)", cut, len(rows), max_length
         )
     return table.remove_columns("cut")
+
+
+def _inputs(batch: Mapping[str, list[str]]) -> list[str | tuple[str, str]]:
+    """The texts of rows as tokenizers take them: single ones, and pairs, where the second text is something."""
+    if "text_pair" not in batch:
+        return list(batch["text"])
+    pairs = zip(batch["text"], batch["text_pair"], strict=True)
+    return [(text, second) if second else text for text, second in pairs]
+
+
+def _as_tuple(texts: str | tuple[str, str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else texts
 
 
 class TrainingTexts:

@@ -39,9 +39,9 @@ def evaluate(
     figures: dict[str, dict[str, Any]] = {}
     predictions: dict[str, list[Tensor]] = {}
     for role, network in networks.items():
-        score, predictions[role] = scored(network.to(device), batches.evaluation(test), examples.test, task)
+        scores, predictions[role] = scored(network.to(device), batches.evaluation(test), examples.test, task)
         network.cpu()
-        figures[role] = {"score": score, **size(network), "latency_ms": {}}
+        figures[role] = {"score": scores[task.metric], "scores": scores, **size(network), "latency_ms": {}}
     for count in BATCH_SIZES:
         typical = test.__getitems__(typical_rows(test.lengths(np.arange(len(test))), count))
         for role, milliseconds in latencies(networks, typical["encodings"], REPEATS[count]).items():
@@ -49,8 +49,10 @@ def evaluate(
     return figures, predictions
 
 
-def scored(network: Network, batches: Iterable[Any], rows: Dataset, task: Task) -> tuple[float, list[Tensor]]:
-    """A network's score, and its prediction for each row, from batches of the rows in their order."""
+def scored(
+    network: Network, batches: Iterable[Any], rows: Dataset, task: Task
+) -> tuple[dict[str, float], list[Tensor]]:
+    """A network's scores by name, and its prediction for each row, from batches of the rows in their order."""
     network.record(frozenset())
     metrics = task.metrics(rows, sync_on_compute=False)  # no other process is here
     predictions: list[Tensor] = []
@@ -58,7 +60,7 @@ def scored(network: Network, batches: Iterable[Any], rows: Dataset, task: Task) 
         predicted, labels = task.predictions(logits), batch["labels"]
         metrics.update(predicted, labels, ids=batch["id"])
         predictions += task.readable(predicted, labels)
-    return metrics.compute()[task.metric].nan_to_num().item(), predictions
+    return {name: score.float().nan_to_num().item() for name, score in metrics.compute().items()}, predictions
 
 
 def typical_rows(lengths: np.ndarray, count: int) -> list[int]:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from kd.knowledge.base import Knowledge
 from kd.probe import why_not
-from models.heads import ANY_LABEL, MASKED, NUMBER, SPANS, TAGS
+from models.heads import ANY_LABEL, MASKED, NUMBER, ONE_OF_PART, SPANS, TAGS
 from models.output import ATTENTION, LOGITS, STATES, Spec
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -29,6 +29,10 @@ OTHERS = {  # what not every term works with
     "two classes": (replace(STUDENT, classes=2), replace(TEACHER, classes=2)),
     "other tokenizers": (replace(STUDENT, tokenizer="b", segmentation="b"), TEACHER),
     "several labels": (replace(STUDENT, problem=ANY_LABEL), replace(TEACHER, problem=ANY_LABEL)),
+    "several tasks": (
+        replace(STUDENT, problem=ONE_OF_PART, classes=6),
+        replace(TEACHER, problem=ONE_OF_PART, classes=6),
+    ),
     "numbers": (replace(STUDENT, problem=NUMBER, classes=1), replace(TEACHER, problem=NUMBER, classes=1)),
     "answers": (replace(STUDENT, problem=SPANS, classes=2), replace(TEACHER, problem=SPANS, classes=2)),
     "masked words": (replace(STUDENT, problem=MASKED, classes=99), replace(TEACHER, problem=MASKED, classes=99)),

@@ -11,7 +11,9 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from data.classification import Classification
 from data.examples import Examples, prepare
+from data.mixture import mixed
 from data.sources import Columns
 from data.task import Task
 from data.tokenization import TrainingTexts, sample_lengths
@@ -149,7 +151,7 @@ def make_plan(config: DictConfig) -> Plan:
     kind: Task = instantiate(config.data.task)
     if kind.needs_labels and config.data.label is None:
         raise UserError("data.label: name the column of the labels")
-    examples = read_examples(config, kind)
+    examples = read_examples(config.data, kind, Path(config.cache_dir))
     task = replace(kind, labels=examples.labels, metric=config.data.metric or "")
     own = draft_teacher(instantiate(config.teacher, _convert_="all"), task, "teacher")
     scheme = make_scheme(config, own)
@@ -189,12 +191,34 @@ def make_plan(config: DictConfig) -> Plan:
     )
 
 
-def read_examples(config: DictConfig, task: Task) -> Examples:
-    """The data of the config, for a task."""
-    label = config.data.label if task.needs_labels else None
-    columns = Columns(config.data.text, label, config.data.group)
-    splits = instantiate(config.data.source, _convert_="all").read(columns, Path(config.cache_dir))
-    return prepare(splits, instantiate(config.data.split), config.data.labels, task, config.data.on_error == "skip")
+def read_examples(data: DictConfig, task: Task, cache: Path) -> Examples:
+    """The data of a config's part, for a task; several data sets where it has parts of its own.
+
+    Raises:
+        UserError: the data are not to be used so.
+    """
+    if "parts" in data:
+        return mixed(
+            {str(name): read_part(str(name), part, cache) for name, part in data.parts.items()}, data.temperature
+        )
+    columns = Columns(data.text, data.label if task.needs_labels else None, data.group)
+    splits = instantiate(data.source, _convert_="all").read(columns, cache)
+    return prepare(splits, instantiate(data.split), data.labels, task, data.on_error == "skip")
+
+
+def read_part(name: str, data: DictConfig, cache: Path) -> Examples:
+    """One of several data sets.
+
+    Raises:
+        UserError: it is none, or of another task than classification.
+    """
+    task = instantiate(data.task)
+    if type(task) is not Classification:
+        raise UserError(f"data.parts.{name}: {task.name} cannot be mixed; only data sets of one class a text can")
+    try:
+        return read_examples(data, task, cache)
+    except UserError as error:
+        raise UserError(f"data.parts.{name}: {error}") from error
 
 
 def make_scheme(config: DictConfig, teacher: Candidate | None) -> Scheme:

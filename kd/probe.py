@@ -11,7 +11,8 @@ from kd.knowledge.base import Knowledge
 from kd.moment import Moment
 from kd.store.estimate import row_shape
 from kd.store.ragged import LENGTH
-from models.heads import ANY_LABEL, NUMBER, OF_POSITIONS
+from models.heads import ANY_LABEL, NUMBER, ONE_OF_PART
+from models.network import what_about
 from models.output import LOGITS, Field, ModelOutput, Spec
 from potstill.errors import UserError
 
@@ -56,18 +57,26 @@ def made_up(spec: Spec, fields: Iterable[Field], seed: int) -> ModelOutput:
         shape = (TOKENS if size == LENGTH else size for size in row_shape(field, spec))
         tensors[field] = torch.randn(TEXTS, *shape, generator=draw)
     mask = torch.ones(TEXTS, TOKENS, dtype=torch.bool)
-    return ModelOutput.of(tensors, mask, spec.problem, mask if spec.problem in OF_POSITIONS else None)
+    return ModelOutput.of(tensors, mask, **what_about(spec.problem, _encoding(spec)))
 
 
 def _batch(teacher: ModelOutput, learner: Spec, its: Spec) -> dict[str, Any]:
     """A batch in which the teacher is right."""
-    ones = torch.ones(TEXTS, TOKENS, dtype=torch.long)
-    words = torch.arange(TOKENS).expand(TEXTS, TOKENS)
-    encoding = {"input_ids": ones, "attention_mask": ones, "words": words, "word_count": TOKENS}
     logits = teacher.logits if teacher.logits.numel() else made_up(its, [LOGITS], seed=2).logits
     labels = {ANY_LABEL: (logits > 0).long(), NUMBER: logits[..., 0]}
     return {
         "id": torch.arange(TEXTS),
         "labels": labels.get(its.problem, logits.argmax(-1)),
-        "encodings": {learner.tokenizer: encoding, its.tokenizer: encoding},
+        "encodings": {spec.tokenizer: _encoding(spec) for spec in (learner, its)},
     }
+
+
+def _encoding(spec: Spec) -> dict[str, Any]:
+    """Texts of one-token words; of several tasks, the first two texts choose among other classes than the rest."""
+    ones = torch.ones(TEXTS, TOKENS, dtype=torch.long)
+    words = torch.arange(TOKENS).expand(TEXTS, TOKENS)
+    encoding = {"input_ids": ones, "attention_mask": ones, "words": words, "word_count": TOKENS}
+    if spec.problem != ONE_OF_PART:
+        return encoding
+    first = torch.arange(spec.classes) < spec.classes / 2
+    return encoding | {"choices": torch.stack([first] * 2 + [~first] * (TEXTS - 2))}

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from kd.store import top
 from kd.store.store import Store
 from models.heads import OF_POSITIONS
-from models.network import Network
+from models.network import Network, what_about
 from models.output import LOGITS, Field, Fields, ModelOutput, Spec
-from models.pieces import present
 
 Batch = Mapping[str, Any]
 STORED = "stored"  # the entry of a batch for what was read from stores, by the teacher's name
@@ -58,12 +57,11 @@ class StoredTeacher:
             return self.live(batch)
         spec = self.live.network.spec
         encoding = batch["encodings"][spec.tokenizer]
-        words = present(encoding["words"], encoding["word_count"]) if spec.problem in OF_POSITIONS else None
         tensors = {
             Field.parse(name): top.restore(kept, spec.classes) if isinstance(kept, top.Largest) else kept
             for name, kept in stored.items()
         }
-        return ModelOutput.of(tensors, encoding["attention_mask"].bool(), spec.problem, words)
+        return ModelOutput.of(tensors, encoding["attention_mask"].bool(), **what_about(spec.problem, encoding))
 
 
 class Reader:

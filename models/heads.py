@@ -11,6 +11,7 @@ from transformers import (
 )
 
 ONE_CLASS, ANY_LABEL, NUMBER = "single_label_classification", "multi_label_classification", "regression"
+ONE_OF_PART = "multi_task_classification"  # each text has one of the classes of its task
 TAGS, SPANS, MASKED = "token_classification", "question_answering", "masked_lm"
 OF_POSITIONS = frozenset({TAGS, SPANS, MASKED})  # which have logits for positions of a text
 HEADS = {

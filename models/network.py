@@ -13,13 +13,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from models import heads
 from models.attention import AttentionRecord, record_attention
 from models.exits import ExitHeads, mean_of_real
-from models.output import ATTENTION, LOGITS, STATES, Field, Fields, ModelOutput, Spec
+from models.output import ATTENTION, LOGITS, STATES, Field, Fields, ModelOutput, Spec, among
 from models.pieces import present, to_words
 from potstill import fingerprint
 
 Encodings = Mapping[str, Mapping[str, Any]]
 
-OF_WORDS = {"words", "word_count"}  # of an encoding, beside what the model reads
+BESIDE = {"words", "word_count", "choices"}  # of an encoding, beside what the model reads
 
 NO_MATTER = {"_name_or_path", "architectures", "dtype", "transformers_version"}  # of a config, to what a model says
 
@@ -71,20 +71,22 @@ class Network(nn.Module):
 
         Args:
             encodings: token tensors `[B, S]` by tokenizer fingerprint; where logits are those of words with the
-                `words` of the tokens and their `word_count` in the longest text.
+                `words` of the tokens and their `word_count` in the longest text; perhaps with `choices`, the classes
+                `[B, C]` among which each text has one.
             fields: what to hand out beside the logits; attention only as `record` was told.
         """
         encoding, layers = encodings[self.spec.tokenizer], attention_layers(fields)
-        inputs = {name: tensor for name, tensor in encoding.items() if name not in OF_WORDS}
+        inputs = {name: tensor for name, tensor in encoding.items() if name not in BESIDE}
         states = any(key.name in STATES for key in fields) or self.exits is not None
         with self._masked_alone(encoding):
             output = self.model(**inputs, output_hidden_states=states, output_attentions=bool(layers))
         mask = inputs["attention_mask"].bool()
         records = by_layer(output.attentions, layers, self.spec.layers) if layers else {}
         tensors = {key: _recorded(key, output.hidden_states, records, mask) for key in fields if key != LOGITS}
-        logits, words = self._logits(output, encoding)
-        result = ModelOutput.of({LOGITS: logits, **tensors}, mask, self.spec.problem, words)
-        result.exits = self.exits(output.hidden_states, mask) if self.exits else ()
+        about = what_about(self.spec.problem, encoding)
+        result = ModelOutput.of({LOGITS: self._logits(output, encoding), **tensors}, mask, **about)
+        exits = self.exits(output.hidden_states, mask) if self.exits else ()
+        result.exits = tuple(among(logits, result.choices) for logits in exits)
         return result
 
     @contextmanager
@@ -104,20 +106,16 @@ class Network(nn.Module):
         finally:
             handle.remove()
 
-    def _logits(self, output: Any, encoding: Mapping[str, Any]) -> tuple[Tensor, Tensor | None]:
-        """Logits as `ModelOutput` has them, and which words they are about."""
+    def _logits(self, output: Any, encoding: Mapping[str, Any]) -> Tensor:
+        """Logits as `ModelOutput` has them."""
         match self.spec.problem:
             case heads.TAGS:
-                words = _words_of(encoding)
-                return to_words(output.logits, *words, "first"), present(*words)
+                return to_words(output.logits, *_words_of(encoding), "first")
             case heads.SPANS:
-                words = _words_of(encoding)
                 both = torch.stack([output.start_logits, output.end_logits], -1)
-                return to_words(both, *words, "logsumexp").transpose(1, 2), present(*words)
-            case heads.MASKED:
-                return output.logits, present(*_words_of(encoding))
+                return to_words(both, *_words_of(encoding), "logsumexp").transpose(1, 2)
             case _:
-                return output.logits, None
+                return output.logits
 
     def fingerprint(self) -> str:
         """Name of all that decides what the model says of an encoding: its weights and its config."""
@@ -137,6 +135,13 @@ class Network(nn.Module):
 
 def _words_of(encoding: Mapping[str, Any]) -> tuple[Tensor, int]:
     return encoding["words"], encoding["word_count"]
+
+
+def what_about(problem: str, encoding: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The `rows` or `choices` of a `ModelOutput` with logits for an encoding, where it has some."""
+    if problem in heads.OF_POSITIONS:
+        return {"choices" if problem == heads.SPANS else "rows": present(*_words_of(encoding))}
+    return {"choices": encoding["choices"]} if "choices" in encoding else {}
 
 
 def is_in(name: str, parts: Sequence[str]) -> bool:

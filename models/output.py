@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from models.heads import ONE_CLASS, SPANS
+from models.heads import ONE_CLASS
 
 NEVER = -1e4  # the logit of what cannot be chosen; half precision can hold it
 LAYERWISE = {  # field of ModelOutput -> which of its tensors' dimensions count positions
@@ -66,7 +66,8 @@ class ModelOutput:
         queries, keys, values: `[B, heads, S, D]`.
         exits: logits of the early exits, shallow to deep.
         rows: `[B, W]` bool, which words of `[B, W, C]` logits there are; None where a text has one row of them.
-        choices: `[B, W]` bool, which words of `[B, 2, W]` logits there are; None where all texts choose among the same.
+        choices: `[B, W]` or `[B, C]` bool, which words or classes a text chooses among; None where all choose among the
+            same.
     """
 
     logits: Tensor
@@ -88,32 +89,29 @@ class ModelOutput:
 
     @classmethod
     def of(
-        cls, tensors: Mapping[Field, Tensor], mask: Tensor, problem: str = ONE_CLASS, words: Tensor | None = None
+        cls, tensors: Mapping[Field, Tensor], mask: Tensor, rows: Tensor | None = None, choices: Tensor | None = None
     ) -> Self:
         """The output made of single tensors; without logits among them they are empty.
 
         Args:
             tensors: by field.
             mask: `[B, S]`.
-            problem: what the logits are about, see `models.heads`.
-            words: which words `[B, W]` there are, where logits are about them.
+            rows, choices: what the logits are about; those of what cannot be chosen are set to `NEVER`.
         """
         layers: dict[str, Any] = {name: {} for name in LAYERWISE}
         for key, tensor in tensors.items():
             if key.layer is not None:
                 layers[key.name][key.layer] = tensor
         logits = tensors.get(LOGITS, mask.new_empty(0, dtype=torch.float))
-        if problem != SPANS:
-            return cls(logits, mask, **layers, rows=words)
-        if words is not None and logits.numel():
-            logits = logits.masked_fill(~words.unsqueeze(1), NEVER)
-        return cls(logits, mask, **layers, choices=words)
+        return cls(among(logits, choices), mask, **layers, rows=rows, choices=choices)
 
     def sequence_dimensions(self, key: Field) -> tuple[int, ...]:
         """Which of a tensor's dimensions count positions: tokens, or of logits words."""
         if key != LOGITS:
             return LAYERWISE[key.name]
-        return (1,) if self.rows is not None else (2,) if self.choices is not None else ()
+        if self.logits.dim() == 2:
+            return ()
+        return (1,) if self.choices is None else (2,)
 
     def detach(self) -> Self:
         """The same values, out of reach of any gradient."""
@@ -170,6 +168,19 @@ class Spec:
         layers = f"{self.layers} layer{'' if self.layers == 1 else 's'}"
         heads = f", {self.heads} heads" if self.heads else ""
         return f"{self.kind}, {layers}, width {self.widths[-1]}{heads}, {self.parameters / 1e6:.1f} M parameters"
+
+
+def among(logits: Tensor, choices: Tensor | None, never: float = NEVER) -> Tensor:
+    """The logits `[B, N]` or `[B, 2, N]`, `never` where a text cannot choose; there may be none.
+
+    Args:
+        logits: of words or classes.
+        choices: `[B, N]` bool; None where everything can be chosen.
+        never: the logit of what cannot.
+    """
+    if choices is None or not logits.numel():
+        return logits
+    return logits.masked_fill(~(choices if logits.dim() == 2 else choices.unsqueeze(1)), never)
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -14,14 +14,15 @@ from kd.knowledge.distances import kl, mse, soft_targets
 from kd.knowledge.weighting import even
 from kd.moment import Moment
 from kd.schedule import Schedule
-from models.heads import ANY_LABEL, NUMBER, ONE_CLASS, SPANS
-from models.output import NEVER, ModelOutput, Spec
+from models.heads import ANY_LABEL, NUMBER, ONE_CLASS, ONE_OF_PART, SPANS
+from models.output import NEVER, ModelOutput, Spec, among
 from potstill.errors import UserError
 
 Distance = Callable[..., Tensor]
 Weighting = Callable[[Tensor, Tensor], Tensor]
 MANY = 2**31  # words of a text
-LAST = "how many words there are to choose among differs from text to text; leave standardise out"
+DIFFERING = frozenset({SPANS, ONE_OF_PART})  # not all texts choose among the same
+LAST = "what there is to choose among differs from text to text; leave standardise out"
 
 
 class Rows(NamedTuple):
@@ -46,7 +47,8 @@ class Logits(Knowledge):
 
     Rows are texts, or words where every word has logits of its own. Where a text may have any of several labels, each
     of them is a distribution over yes and no, and their distances are summed. Where a span is looked for, its beginning
-    and its end are two rows, and the classes are the words that both sides have.
+    and its end are two rows, and the classes are the words that both sides have. Where texts are of several tasks, the
+    classes are those of each one's own.
 
     Args:
         distance: of `[..., C]` logits to `[...]`, e.g. `kd.knowledge.distances.mse` for logit regression (Ba &
@@ -89,8 +91,8 @@ class Logits(Knowledge):
         if self.weighting is not even and (learner.problem == NUMBER or self.temperature is None):
             return "without probabilities there is nothing to weigh rows by; leave weighting out"
         classes = {ANY_LABEL: 2, SPANS: MANY}.get(learner.problem, learner.classes)
-        if learner.problem == SPANS and (reason := LAST if self.standardise else self.same_classes):
-            return f"spans: {reason}"
+        if learner.problem in DIFFERING and (reason := LAST if self.standardise else self.same_classes):
+            return f"{learner.problem.replace('_', ' ')}: {reason}"
         for least, reason in self._needs():
             if classes < least:
                 return f"{classes} class{'' if classes == 1 else 'es'}: {reason}"
@@ -113,7 +115,7 @@ class Logits(Knowledge):
 
     def _rows(self, learner: ModelOutput, teacher: ModelOutput, labels: Any) -> Rows:
         if learner.choices is not None and teacher.choices is not None:
-            return self._spans(learner.logits, teacher.logits, labels, learner.choices & teacher.choices)
+            return self._chosen(learner.logits, teacher.logits, labels, learner.choices & teacher.choices)
         ours, theirs = learner.logits, teacher.logits
         if self._by_label:
             ours, theirs = (torch.stack([torch.zeros_like(logits), logits], -1) for logits in (ours, theirs))
@@ -122,17 +124,25 @@ class Logits(Knowledge):
             real = real if output.rows is None else real & output.rows
         return Rows(ours, theirs, labels, real)
 
-    def _spans(self, ours: Tensor, theirs: Tensor, labels: Any, common: Tensor) -> Rows:
-        """Of logits `[B, 2, W]`: what both can choose, `[B, W]`, keeps its numbers, the rest is alike on both sides."""
+    def _chosen(self, ours: Tensor, theirs: Tensor, labels: Any, common: Tensor) -> Rows:
+        """What both can choose keeps its logits, the rest is alike on both sides.
+
+        Args:
+            ours, theirs: logits `[B, 2, N]` or `[B, N]`.
+            labels: `[B, 2]` or `[B]`.
+            common: `[B, N]`.
+        """
         nothing = 0.0 if self.temperature is None else NEVER  # which a factor of one side leaves alike
-        ours, theirs = (logits.masked_fill(~common.unsqueeze(1), nothing) for logits in (ours, theirs))
-        real = common.any(1, keepdim=True).expand(-1, 2)
+        ours, theirs = (among(logits, common, nothing) for logits in (ours, theirs))
+        common = (common if ours.dim() == 2 else common.unsqueeze(1)).expand_as(ours)
+        real = common.any(-1)
         if labels is not None:
-            place = labels.clamp(0, common.shape[1] - 1)
-            labels = labels.where((labels == place) & common.gather(1, place), IGNORED)
+            place = labels.clamp(0, common.shape[-1] - 1)
+            there = common.gather(-1, place.unsqueeze(-1)).squeeze(-1)
+            labels = labels.where((labels == place) & there, IGNORED)
         if self.temperature is not None:
             return Rows(ours, theirs, labels, real)
-        share = common.float().mean(1, keepdim=True).clamp(min=1e-12)  # the distance is a mean over padding, too
+        share = common.float().mean(-1).clamp(min=1e-12)  # the distance is a mean over what is alike, too
         return Rows(ours, theirs, labels, real, 1 / share)
 
     def compare(self, learner: Tensor, teacher: Tensor, labels: Tensor, real: Tensor) -> Tensor:
@@ -267,7 +277,7 @@ class Correlations(SoftTargets):
         weight, optional: see `Knowledge`.
     """
 
-    same_classes = "the words of one text are not those of another, and their number differs; say kd=response"
+    same_classes = "what one text chooses among is not what another one does; say kd=response"
 
     def __init__(self, rows: float = 1.0, classes: float = 1.0, temperature: float | Schedule = 1.0, **options: Any):
         super().__init__(temperature, **options)

@@ -11,12 +11,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from kd.moment import Moment
 from models.blueprint import Blueprint
-from models.heads import MASKED, ONE_CLASS, SPANS, TAGS
+from models.heads import MASKED, ONE_CLASS, ONE_OF_PART, SPANS, TAGS
 from models.network import Network
 from models.output import Fields, ModelOutput, Spec
 
 STUDENT, TEACHER = "student", "teacher"
-CLASSES = frozenset({ONE_CLASS, TAGS, SPANS, MASKED})  # problems in which softmax of the logits is over what to choose
+CLASSES = frozenset({ONE_CLASS, ONE_OF_PART, TAGS, SPANS, MASKED})  # in which softmax is over what to choose
 
 Run = Callable[[str], ModelOutput]
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from kd.schemes.base import STUDENT, TEACHER, Scheme
 from models.blueprint import Blueprint
-from models.output import NEVER, ModelOutput
+from models.output import ModelOutput, among
 from potstill.errors import UserError
 
 SMALLEST = 1e-30
@@ -71,8 +71,7 @@ def saying(logits: Tensor, like: ModelOutput, members: Iterable[ModelOutput] = (
 
 def choosable(logits: Tensor, members: Sequence[ModelOutput]) -> Tensor:
     """Logits made of those of members, of what all of them can choose."""
-    common = _common([member.choices for member in members])
-    return logits if common is None else logits.masked_fill(~common.unsqueeze(1), NEVER)
+    return among(logits, _common([member.choices for member in members]))
 
 
 def _common(masks: Sequence[Tensor | None]) -> Tensor | None:
