@@ -59,8 +59,7 @@ class Network(nn.Module):
 
     def class_vectors(self) -> Tensor:
         """The rows `[C, H]` of the last layer, one for each class."""
-        linear = [module for module in self.model.modules() if isinstance(module, nn.Linear)]
-        return [module.weight for module in linear if module.out_features == self.spec.classes][-1]
+        return class_layer(self.model, self.spec.classes).weight
 
     def record(self, fields: Fields) -> None:
         """Prepare to give these tensors of `ModelOutput`, and no slower ones than these."""
@@ -131,6 +130,12 @@ class Network(nn.Module):
         if self.exits:
             weights = {name: tensor.contiguous() for name, tensor in self.exits.state_dict().items()}
             save_file(weights, folder / "exits.safetensors", {"layers": ",".join(map(str, self.exits.layers))})
+
+
+def class_layer(model: nn.Module, classes: int) -> nn.Linear:
+    """The last layer of a model, which has a row for each class."""
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return [module for module in linear if module.out_features == classes][-1]
 
 
 def _words_of(encoding: Mapping[str, Any]) -> tuple[Tensor, int]:

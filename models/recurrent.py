@@ -127,8 +127,12 @@ class RecurrentModel(RecurrentPreTrainedModel):
         super().__init__(config)
         self.embeddings = self.make_embeddings(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(BidirectionalLayer(width, config.hidden_size) for width in config.widths[:-1])
+        self.layers = nn.ModuleList(BidirectionalLayer(width, config.hidden_size) for width in self.read_widths(config))
         self.post_init()
+
+    def read_widths(self, config: RecurrentConfig) -> tuple[int, ...]:
+        """Width of what each layer reads."""
+        return config.widths[:-1]
 
     def make_embeddings(self, config: RecurrentConfig) -> nn.Module:
         """What turns ids `[B, S]` into vectors of the first of `config.widths`."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PretrainedConfig
 from transformers import PreTrainedTokenizerFast as Tokenizer
 from transformers.modeling_outputs import BaseModelOutput
@@ -52,17 +52,10 @@ class SiameseBiLSTMModel(RecurrentModel):
         output_hidden_states: bool = False,
         **_: Any,
     ) -> BaseModelOutput:
-        first, second = texts_of(input_ids, attention_mask, self.config.sep_token_id)
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-        begin = first.sum(1, keepdim=True)
-        ahead = (positions + begin).clamp(max=len(positions) - 1)
-        apart = torch.cat([positions.expand_as(ahead), ahead])
-        real = torch.cat([first, positions < second.sum(1, keepdim=True)])
-        back = (positions - begin).clamp(min=0)
+        texts = texts_of(input_ids, attention_mask, self.config.sep_token_id)
         states = [self.embeddings(input_ids)]
         for layer in self.layers:
-            one, other = layer(take(self.dropout(states[-1]).repeat(2, 1, 1), apart), real).chunk(2)
-            states.append(one + take(other, back) * second.unsqueeze(-1))
+            states.append(read_apart(layer, self.dropout(states[-1]), *texts))
         return BaseModelOutput(
             last_hidden_state=states[-1], hidden_states=tuple(states) if output_hidden_states else None
         )
@@ -88,9 +81,41 @@ def texts_of(input_ids: Tensor, attention_mask: Tensor | None, sep_token_id: int
     return real.bool() & ~second, second
 
 
+def read_apart(layer: nn.Module, states: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """What a layer makes of `[B, S, H]` where it starts anew with the second text.
+
+    Args:
+        layer: of states and the real positions.
+        states: of both texts.
+        first, second: the positions `[B, S]` of either.
+    """
+    if second.device.type == "cpu" and not second.any():  # on a GPU nobody looks, since that would stall it
+        return layer(states, first)
+    positions = torch.arange(states.shape[1], device=states.device)
+    begin = first.sum(1, keepdim=True)
+    ahead = (positions + begin).clamp(max=len(positions) - 1)
+    apart = torch.cat([positions.expand_as(ahead), ahead])
+    real = torch.cat([first, positions < second.sum(1, keepdim=True)])
+    back = (positions - begin).clamp(min=0)
+    one, other = layer(take(states.repeat(2, 1, 1), apart), real).chunk(2)
+    return one + take(other, back) * second.unsqueeze(-1)
+
+
 AutoConfig.register(SiameseBiLSTMConfig.model_type, SiameseBiLSTMConfig)
 AutoModel.register(SiameseBiLSTMConfig, SiameseBiLSTMModel)
 AutoModelForSequenceClassification.register(SiameseBiLSTMConfig, SiameseBiLSTMForSequenceClassification)
+
+
+def with_separator(config: PretrainedConfig, tokenizer: Tokenizer) -> PretrainedConfig:
+    """A config that knows where the first text ends.
+
+    Raises:
+        UserError: the tokenizer does not mark that.
+    """
+    if tokenizer.sep_token_id is None:
+        raise UserError("student: it reads two texts, and its tokenizer has no token between them; say student=bilstm")
+    config.sep_token_id = tokenizer.sep_token_id
+    return config
 
 
 @dataclass(frozen=True)
@@ -107,12 +132,7 @@ class SiameseBiLSTM(BiLSTM):
     def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> Tokenizer:
         if not corpus.pairs:
             raise UserError("student=siamese_bilstm: it compares two texts; name two columns: 'data.text=[one,other]'")
-        tokenizer = super().tokenizer(teacher, corpus)
-        if tokenizer.sep_token_id is None:
-            raise UserError("student=siamese_bilstm: its tokenizer has no token between two texts")
-        return tokenizer
+        return super().tokenizer(teacher, corpus)
 
     def config(self, tokenizer: Tokenizer, teacher: Draft | None) -> PretrainedConfig:
-        config = super().config(tokenizer, teacher)
-        config.sep_token_id = tokenizer.sep_token_id
-        return config
+        return with_separator(super().config(tokenizer, teacher), tokenizer)

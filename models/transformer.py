@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoTokenizer,
@@ -21,7 +21,7 @@ from transformers import (
 
 from models.blueprint import NO_TEXTS, Blueprint, Corpus, Draft
 from models.heads import auto_model, problem_of
-from models.network import Network
+from models.network import Network, class_layer
 from models.sources import Folder, Source
 from models.words import word_tokenizer
 from potstill import fingerprint
@@ -39,10 +39,12 @@ class Pretrained(Blueprint):
     Args:
         source: package, Hub or folder.
         learning_rate: that suits its fine-tuning.
+        part: of a classifier for several tasks, whose classes are called `PART/CLASS`, the one to take.
     """
 
     source: Source
     learning_rate: float = 5e-5
+    part: str | None = None
 
     def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
         tokenizer = self._read(AutoTokenizer)
@@ -51,13 +53,30 @@ class Pretrained(Blueprint):
         return tokenizer
 
     def config(self, tokenizer: PreTrainedTokenizerFast, teacher: Draft | None) -> PretrainedConfig:
-        return self._read(AutoConfig)
+        config = self._read(AutoConfig)
+        if self.part is not None:
+            config.id2label = dict(enumerate(self._rows_of_part(config)))
+        return config
 
     def origin(self, draft: Draft) -> str:
-        return f"weights from {self.source.location()}"
+        return f"weights from {self.source.location()}" + (f", the classes of {self.part}" if self.part else "")
 
     def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
-        return self._read(auto_model(draft.problem), config=draft.config)
+        if self.part is None:
+            return self._read(auto_model(draft.problem), config=draft.config)
+        model = self._read(auto_model(draft.problem))
+        keep_classes(model, list(self._rows_of_part(model.config).values()))
+        model.config = draft.config
+        return model
+
+    def _rows_of_part(self, config: PretrainedConfig) -> dict[str, int]:
+        """The classes of the part, and which of all they are."""
+        names = {int(number): str(label).partition("/") for number, label in (config.id2label or {}).items()}
+        rows = {label: number for number, (part, _, label) in names.items() if part == self.part and label}
+        if not rows:
+            known = ", ".join(dict.fromkeys(part for part, _, label in names.values() if label)) or "none"
+            raise UserError(f"model {self.source.location()}: it has no part {self.part!r}; there are {known}")
+        return rows
 
     def _read(self, kind: Any, **options: Any) -> Any:
         location = self.source.location()
@@ -153,6 +172,16 @@ class SmallTransformer(Blueprint):
         if not all(0 <= layer < fitting.spec.layers for layer in self.teacher_layers):
             raise UserError(f"student.teacher_layers: the teacher's layers are 0 to {fitting.spec.layers - 1}")
         return tuple(self.teacher_layers)
+
+
+def keep_classes(model: PreTrainedModel, rows: Sequence[int]) -> None:
+    """Take all other rows out of a classifier's last layer."""
+    layer = class_layer(model, len(model.config.id2label or ()))
+    layer.weight = nn.Parameter(layer.weight[rows].detach())
+    if layer.bias is not None:
+        layer.bias = nn.Parameter(layer.bias[rows].detach())
+    layer.out_features = len(rows)
+    model.num_labels = len(rows)  # type: ignore[assignment]
 
 
 def same_widths(one: PretrainedConfig, other: PretrainedConfig) -> bool:

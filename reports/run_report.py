@@ -25,7 +25,15 @@ def as_markdown(report: dict[str, Any]) -> str:
     """The answer to: how much smaller and faster, and what did it cost?"""
     header = ["", report["metric"], "parameters", "megabytes", "ms, batch 1", "ms, batch 32"]
     rows = [[name, *_figures(figures)] for name, figures in measured(report).items()]
-    lines = ["# What the student costs and saves", "", *table(header, rows), "", *_sentences(report), ""]
+    lines = [
+        "# What the student costs and saves",
+        "",
+        *table(header, rows),
+        "",
+        *_parts(report),
+        *_sentences(report),
+        "",
+    ]
     lines.append(
         f"Measured on the {report['split']} split. Seconds: fine-tuning the teacher {report['teacher_seconds']:.0f}, "
         f"asking it once for what is stored {report['store_seconds']:.0f}, "
@@ -72,6 +80,16 @@ def _figures(figures: dict[str, Any]) -> list[str]:
         f"{latency['1']:.2f}",
         f"{latency['32']:.1f}",
     ]
+
+
+def _parts(report: dict[str, Any]) -> list[str]:
+    """A table of the scores whose mean the score is, where it is one."""
+    names = [name for name in report["student"].get("scores", {}) if name.startswith(f"{report['metric']}/")]
+    if not names:
+        return []
+    shown = measured(report).items()
+    rows = [[role, *(f"{figures['scores'][name]:.1%}" for name in names)] for role, figures in shown]
+    return [*table(["", *names], rows), ""]
 
 
 def _sentences(report: dict[str, Any]) -> list[str]:

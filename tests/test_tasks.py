@@ -153,7 +153,7 @@ def test_a_tagger_with_words_of_its_own_learns_from_pieces(configured):
         ("tagging", ["scheme=self", "student=bert_small"], "its exits have one answer for a text"),
         ("regression", ["data.metric=accuracy"], r"data.metric: 'accuracy' is none of pearson, spearman"),
         ("multi_label", ["data.labels=[good]"], r"train.csv:\d+: unknown label '.*thing'"),
-        ("question_answering", ["kd=dist"], "spans: the words of one text are not those of another"),
+        ("question_answering", ["kd=dist"], "question answering: what one text chooses among"),
         ("question_answering", ["scheme=self", "student=bert_small"], "its exits have one answer for a text"),
         ("question_answering", ["data.text=sentence"], r"data.text: name two columns"),
         ("question_answering", ["data.task.no_answer=false"], r"train.csv:\d+: no answer"),

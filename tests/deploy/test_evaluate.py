@@ -48,7 +48,8 @@ class TestEvaluate:
         found, _ = evaluated
         assert set(found) == {"teacher", "student"}
         for role in found.values():
-            assert set(role) == {"score", "parameters", "megabytes", "latency_ms"}
+            assert set(role) == {"score", "scores", "parameters", "megabytes", "latency_ms"}
+            assert role["scores"]["accuracy"] == role["score"]
             assert set(role["latency_ms"]) == {"1", "32"}
             assert all(milliseconds > 0 for milliseconds in role["latency_ms"].values())
 

@@ -12,7 +12,7 @@ from kd.knowledge.relation import FlowMatrices, Relation
 from kd.knowledge.response import Correlations, Logits, SoftTargets
 from kd.knowledge.weighting import correct
 from kd.probe import why_not
-from models.heads import ANY_LABEL, NUMBER, TAGS
+from models.heads import ANY_LABEL, NUMBER, ONE_OF_PART, TAGS
 
 AS_SET = "as it is set, it teaches nothing"
 TOKENS = {"read": "hidden_states"}
@@ -46,7 +46,7 @@ def test_a_setting_that_leads_nowhere_is_one_line(term, reason, make_spec):
     assert "\n" not in found
 
 
-@pytest.mark.parametrize("problem", [TAGS, ANY_LABEL])
+@pytest.mark.parametrize("problem", [TAGS, ANY_LABEL, ONE_OF_PART])
 @pytest.mark.parametrize("make", [SoftTargets, partial(SoftTargets, weighting=correct), partial(Logits, mse)])
 def test_a_term_is_tried_on_logits_as_the_task_has_them(make, problem, make_spec):
     spec = make_spec(problem=problem)

@@ -3,7 +3,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.heads import SPANS, TAGS
 from models.output import ATTENTION, LAYERWISE, LOGITS, NEVER, STATES, Field, ModelOutput, Spec
 
 MASK = torch.ones(2, 4, dtype=torch.bool)
@@ -125,8 +124,8 @@ def test_the_dimensions_of_a_sequence_are_those_as_long_as_it_is(make_spec, make
     tags, spans = torch.randn(3, 7, 5), torch.randn(3, 2, 7)
     tensors = [(whole, *field) for field in [*by_field(whole).items(), (LOGITS, whole.logits)]]
     assert len(tensors) == 3 * 3 + 4 * 2 + 1
-    tensors += [(ModelOutput.of({LOGITS: tags}, words, TAGS, words), LOGITS, tags)]
-    tensors += [(ModelOutput.of({LOGITS: spans}, words, SPANS, words), LOGITS, spans)]
+    tensors += [(ModelOutput.of({LOGITS: tags}, words, rows=words), LOGITS, tags)]
+    tensors += [(ModelOutput.of({LOGITS: spans}, words, choices=words), LOGITS, spans)]
     for output, key, tensor in tensors:
         long = tuple(number for number, size in enumerate(tensor.shape) if size == 7)
         assert output.sequence_dimensions(key) == long, key
@@ -135,13 +134,21 @@ def test_the_dimensions_of_a_sequence_are_those_as_long_as_it_is(make_spec, make
 def test_a_word_that_is_not_there_is_not_chosen():
     words = torch.tensor([[True, True, False], [True, False, True]])
     logits = torch.randn(2, 2, 3)
-    made = ModelOutput.of({LOGITS: logits}, MASK, SPANS, words)
+    made = ModelOutput.of({LOGITS: logits}, MASK, choices=words)
     assert made.choices is words
     assert made.rows is None
     assert (made.logits[0, :, 2] == NEVER).all()
     assert (made.logits[1, :, 1] == NEVER).all()
     assert made.logits[0, :, :2].equal(logits[0, :, :2])
     assert made.logits.half().isfinite().all()
+
+
+def test_nor_is_a_class_of_another_task():
+    classes = torch.tensor([[True, True, False], [False, False, True]])
+    logits = torch.randn(2, 3)
+    made = ModelOutput.of({LOGITS: logits}, MASK, choices=classes)
+    assert made.logits.equal(logits.masked_fill(~classes, NEVER))
+    assert made.sequence_dimensions(LOGITS) == ()
 
 
 def test_at_an_exit_the_output_has_its_logits_and_no_exits():

@@ -99,6 +99,15 @@ def test_a_student_alone_is_reported_too():
     assert [row[0] for row in table(as_markdown(ALONE))[2:]] == ["student"]
 
 
+def test_a_mean_over_data_sets_is_told_by_data_set():
+    scores = {"accuracy": 0.8, "f1": 0.7, "accuracy/films": 0.75, "accuracy/questions": 0.85, "f1/films": 0.7}
+    roles = ("teacher", "student", "baseline")
+    text = as_markdown(REPORT | {role: REPORT[role] | {"scores": scores} for role in roles})
+    *_, header, _line, teacher, student, baseline = table(text)
+    assert header == ["", "accuracy/films", "accuracy/questions"]
+    assert [teacher, student, baseline] == [[role, "75.0%", "85.0%"] for role in roles]
+
+
 @pytest.mark.parametrize("report", [REPORT, ALONE], ids=["all", "alone"])
 def test_the_picture_is_one(tmp_path, report):
     draw(report, tmp_path / "report.png")

@@ -21,7 +21,7 @@ from kd.knowledge.response import (
 from kd.knowledge.weighting import correct
 from kd.moment import Moment
 from kd.schedule import Linear
-from models.heads import ANY_LABEL, NUMBER, SPANS
+from models.heads import ANY_LABEL, NUMBER, ONE_OF_PART, SPANS
 from models.output import LOGITS, ModelOutput
 from potstill.errors import UserError
 
@@ -238,7 +238,7 @@ def test_enough_classes(make_spec):
 
 def spans(logits, words):
     """An output of `[B, 2, W]` logits for these words."""
-    return ModelOutput.of({LOGITS: logits}, words, SPANS, words)
+    return ModelOutput.of({LOGITS: logits}, words, choices=words)
 
 
 WORDS = torch.tensor([[True, True, True, True, False], [True, False, True, True, True]])
@@ -258,6 +258,25 @@ def test_of_spans_the_loss_is_the_mean_of_begin_and_end_over_the_common_words(se
         torch.testing.assert_close(loss, torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
 
 
+@given(SEEDS)
+def test_of_several_tasks_each_text_counts_as_if_there_were_its_own_classes_alone(seed):
+    draw = torch.Generator().manual_seed(seed)
+    ours, theirs = torch.randn(3, 5, generator=draw), torch.randn(3, 5, generator=draw)
+    first = torch.arange(5) < 2
+    choices = torch.stack([first, ~first, ~first])
+    own = [(row, place) for row, place in zip(range(3), ([0, 1], [2, 3, 4], [2, 3, 4]), strict=True)]
+    batch = {"labels": torch.tensor([1, 4, -100])}
+    for term in (SoftTargets(), Logits(mse), AnnealedLogits(), SoftTargets(weighting=correct)):
+        one, other = (ModelOutput.of({LOGITS: logits}, choices, choices=choices) for logits in (ours, theirs))
+        weights = [1.0] * 3
+        if term.weighting is correct:
+            right = theirs[0, :2].argmax() == 1, theirs[1, 2:].argmax() == 2
+            weights = [float(right[0]), float(right[1]), theirs[2, 2:].softmax(-1).max().item()]
+        alone = [term.compare(ours[row, place], theirs[row, place], None, None) for row, place in own]
+        expected = sum(weight * cost for weight, cost in zip(weights, alone, strict=True)) / max(sum(weights), 1e-12)
+        torch.testing.assert_close(term(one, other, batch), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_of_spans_neither_padding_nor_what_is_in_it_counts():
     ours, theirs = torch.randn(2, 2, 5), torch.randn(2, 2, 5)
     wider = torch.cat([WORDS, torch.zeros(2, 3, dtype=torch.bool)], 1)
@@ -271,17 +290,19 @@ def test_of_spans_neither_padding_nor_what_is_in_it_counts():
 @pytest.mark.parametrize(
     ("term", "reason"),
     [
-        (SoftTargets(standardise=True), "spans: how many words there are"),
-        (Correlations(), "spans: the words of one text are not those of another"),
+        (SoftTargets(standardise=True), "question answering: what there is to choose among"),
+        (Correlations(), "question answering: what one text chooses among"),
         (SoftTargets(), None),
         (DecoupledTargets(), None),
         (Logits(mse), None),
     ],
 )
-def test_which_terms_suit_spans(term, reason, make_spec):
-    spec = replace(make_spec(classes=2), problem=SPANS)
-    assert (term.fits(spec, spec) or "").startswith(reason or "")
-    assert (term.fits(spec, spec) is None) == (reason is None)
+def test_which_terms_suit_spans_and_several_tasks(term, reason, make_spec):
+    for problem, classes in ((SPANS, 2), (ONE_OF_PART, 5)):
+        spec = replace(make_spec(classes=classes), problem=problem)
+        expected = reason and reason.replace("question answering", problem.replace("_", " "))
+        assert (term.fits(spec, spec) or "").startswith(expected or "")
+        assert (term.fits(spec, spec) is None) == (reason is None)
 
 
 def test_of_spans_growing_logits_count_where_both_have_words():

@@ -30,10 +30,10 @@ def test_a_row_is_as_large_as_what_a_model_gives(field, make_spec, make_output):
     assert bytes_needed(frozenset({field}), spec, np.array([3]), HALF) == 2 * row.numel()
 
 
-@pytest.mark.parametrize(("problem", "size"), [(TAGS, (5, 2)), (SPANS, (2, 5))])
-def test_so_are_logits_of_words(problem, size, make_spec):
+@pytest.mark.parametrize(("problem", "size", "about"), [(TAGS, (5, 2), "rows"), (SPANS, (2, 5), "choices")])
+def test_so_are_logits_of_words(problem, size, about, make_spec):
     words = torch.ones(1, 5, dtype=torch.bool)
-    output = ModelOutput.of({LOGITS: torch.randn(1, *size)}, words, problem, words)
+    output = ModelOutput.of({LOGITS: torch.randn(1, *size)}, words, **{about: words})
     shape, (row,) = ragged.cut(output.logits, output.sequence_dimensions(LOGITS), [3])
     spec = replace(make_spec(classes=2), problem=problem)
     assert row_shape(LOGITS, spec) == shape
