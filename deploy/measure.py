@@ -15,12 +15,12 @@ WARM_UP = 3
 
 
 def predict(network: Network, batches: Iterable[Any]) -> Iterator[tuple[Tensor, Any]]:
-    """Logits of each batch, in full float32, computed on the network's device, and the batch."""
+    """Deciding logits of each batch, in full float32, computed on the network's device, and the batch."""
     network.eval()
     device = next(network.parameters()).device
     for batch in batches:
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            logits = network(move_data_to_device(batch["encodings"], device)).logits.float().cpu()
+            logits = network(move_data_to_device(batch["encodings"], device)).deciding.float().cpu()
         yield logits, batch
 
 

@@ -81,9 +81,10 @@ class Entry:
     @property
     def source(self) -> str:
         """The papers' arXiv ids, or what the comment says in brackets."""
-        if found := ARXIV.findall(self.comment) or ARXIV.findall(type(self.term).__doc__ or ""):
-            return ", ".join(dict.fromkeys(found))
-        return match[1] if (match := re.search(r"\(([^()]*\d{4})\)", self.comment)) else ""
+        named = re.search(r"\(([^()]*\d{4})\)", self.comment)
+        if named and not ARXIV.search(named[1]):
+            return named[1]
+        return ", ".join(dict.fromkeys(ARXIV.findall(self.comment) or ARXIV.findall(type(self.term).__doc__ or "")))
 
     @property
     def row(self) -> tuple[str, ...]:

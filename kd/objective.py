@@ -88,7 +88,7 @@ class Objective(nn.Module):
             learner = lesson.learner.float()
             losses = {}
             if weight := self.label_weight * lesson.label_weight:
-                losses[f"label_loss/{pair.learner}"] = weight * self.label_loss(learner.logits, labels)
+                losses[f"label_loss/{pair.learner}"] = weight * self.label_loss(learner.given(labels), labels)
             if lesson.teacher is not None:
                 teacher = lesson.teacher.float()
                 terms = cast(nn.ModuleDict, self.terms[str(pair)])

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from data.task import IGNORED
 from kd import ranks
 from kd.knowledge.base import Knowledge
 from kd.moment import Moment
@@ -17,6 +18,7 @@ from models.output import LOGITS, Field, ModelOutput, Spec
 from potstill.errors import UserError
 
 TEXTS, TOKENS = 5, 3
+SURE = 99
 
 
 def why_not(term: Knowledge, learner: Spec, teacher: Spec) -> str | None:
@@ -38,6 +40,7 @@ def _tried(term: Knowledge, learner: Spec, teacher: Spec) -> str | None:
     ours_read, theirs_read = term.requires(learner, teacher)
     ours, theirs = made_up(learner, ours_read, seed=0), made_up(teacher, theirs_read, seed=1)
     read = [ours[field].requires_grad_() for field in sorted(ours_read)]
+    theirs.logits[-1:] *= SURE
     batch = _batch(theirs, learner, teacher)
     for _ in range(2):  # what remembers texts has some the second time
         loss = term(ours, theirs, batch)
@@ -61,12 +64,14 @@ def made_up(spec: Spec, fields: Iterable[Field], seed: int) -> ModelOutput:
 
 
 def _batch(teacher: ModelOutput, learner: Spec, its: Spec) -> dict[str, Any]:
-    """A batch in which the teacher is right."""
+    """A batch in which the teacher is right, but for the last text, of which it is sure and which has no label."""
     logits = teacher.logits if teacher.logits.numel() else made_up(its, [LOGITS], seed=2).logits
-    labels = {ANY_LABEL: (logits > 0).long(), NUMBER: logits[..., 0]}
+    known = {ANY_LABEL: (logits > 0).long(), NUMBER: logits[..., 0]}
+    labels = known.get(its.problem, logits.argmax(-1)).clone()
+    labels[-1] = IGNORED
     return {
         "id": torch.arange(TEXTS),
-        "labels": labels.get(its.problem, logits.argmax(-1)),
+        "labels": labels,
         "encodings": {spec.tokenizer: _encoding(spec) for spec in (learner, its)},
     }
 

@@ -13,8 +13,9 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from models.attention import can_record
+from models.crf import EMISSIONS, MARGINALS
 from models.embeddings import from_other_tokenizer, narrowed, word_vectors
-from models.heads import ANY_LABEL, MASKED, NUMBER, ONE_CLASS, auto_model
+from models.heads import ANY_LABEL, MASKED, NUMBER, ONE_CLASS, TAGS, auto_model
 from models.network import Network, is_in, parameter_count
 from models.output import ATTENTION, STATES, Spec
 from models.recurrent import RecurrentConfig
@@ -204,6 +205,8 @@ class RecurrentBlueprint(Blueprint):
         embeddings: where the table starts from: `teacher` (rows of the fine-tuned teacher), `random`,
             or the path of a file of word vectors.
         embedding_size: width of the table; the teacher's where not given, reduced by SVD where narrower.
+        crf: for tags, a conditional random field on top; knowledge about logits compares its `marginals` or its
+            `emissions`.
     """
 
     learning_rate: float = 1e-3
@@ -215,6 +218,7 @@ class RecurrentBlueprint(Blueprint):
     vocabulary_size: int = 20_000
     embeddings: str = "teacher"
     embedding_size: int | None = None
+    crf: str | None = None
 
     config_class: ClassVar[type[RecurrentConfig]]
     sizes: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "classifier_size", "dropout")
@@ -226,6 +230,19 @@ class RecurrentBlueprint(Blueprint):
                 raise UserError(f"student.{size}: {value!r} is not a whole number above 0")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise UserError(f"student.dropout: {self.dropout!r} is not a number from 0 to below 1")
+        if self.crf not in (None, MARGINALS, EMISSIONS):
+            raise UserError(f"student.crf: {self.crf!r} is none of {MARGINALS}, {EMISSIONS}, null")
+
+    def draft(
+        self,
+        labels: Sequence[str],
+        teacher: Draft | None = None,
+        corpus: Corpus = NO_TEXTS,
+        problem: str = ONE_CLASS,
+    ) -> Draft:
+        if self.crf and problem != TAGS:
+            raise UserError("student.crf: it is over the tags of words; say data/task=tagging, or student.crf=null")
+        return super().draft(labels, teacher, corpus, problem)
 
     def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
         if self.vocabulary == "words":
@@ -246,6 +263,7 @@ class RecurrentBlueprint(Blueprint):
             vocab_size=len(tokenizer),
             embedding_size=self._embedding_size(teacher),
             pad_token_id=tokenizer.pad_token_id,
+            crf=self.crf,
             **{size: getattr(self, size) for size in self.sizes},
         )
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from models import heads
+from models import crf, heads
 from models.attention import AttentionRecord, record_attention
 from models.exits import ExitHeads, mean_of_real
 from models.output import ATTENTION, LOGITS, STATES, Field, Fields, ModelOutput, Spec, among
@@ -84,6 +84,7 @@ class Network(nn.Module):
         tensors = {key: _recorded(key, output.hidden_states, records, mask) for key in fields if key != LOGITS}
         about = what_about(self.spec.problem, encoding)
         result = ModelOutput.of({LOGITS: self._logits(output, encoding), **tensors}, mask, **about)
+        self._chain(result)
         exits = self.exits(output.hidden_states, mask) if self.exits else ()
         result.exits = tuple(among(logits, result.choices) for logits in exits)
         return result
@@ -115,6 +116,14 @@ class Network(nn.Module):
                 return to_words(both, *_words_of(encoding), "logsumexp").transpose(1, 2)
             case _:
                 return output.logits
+
+    def _chain(self, output: ModelOutput) -> None:
+        """Let the tags of words depend on each other, where the model says how."""
+        if self.spec.problem == heads.TAGS and (transitions := getattr(self.model, "transitions", None)) is not None:
+            assert output.rows is not None
+            output.chain = output.logits.float(), transitions.float()
+            if self.model.config.crf == crf.MARGINALS:
+                output.logits = crf.log_marginals(*output.chain, output.rows)
 
     def fingerprint(self) -> str:
         """Name of all that decides what the model says of an encoding: its weights and its config."""

@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from models import crf
 from models.heads import ONE_CLASS
 
 NEVER = -1e4  # the logit of what cannot be chosen; half precision can hold it
@@ -68,6 +69,8 @@ class ModelOutput:
         rows: `[B, W]` bool, which words of `[B, W, C]` logits there are; None where a text has one row of them.
         choices: `[B, W]` or `[B, C]` bool, which words or classes a text chooses among; None where all choose among the
             same.
+        chain: of tags that depend on each other what scores them, see `models.crf`: emissions `[B, W, C]` and
+            transitions.
     """
 
     logits: Tensor
@@ -82,6 +85,7 @@ class ModelOutput:
     exits: tuple[Tensor, ...] = ()
     rows: Tensor | None = None
     choices: Tensor | None = None
+    chain: tuple[Tensor, Tensor] | None = None
 
     def __getitem__(self, key: Field) -> Tensor:
         value = getattr(self, key.name)
@@ -120,6 +124,15 @@ class ModelOutput:
     def float(self) -> Self:
         """The same values in float32; the mask stays bool."""
         return self._mapped(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor)
+
+    def given(self, labels: Tensor) -> Tensor:
+        """The logits by which labels are scored: the cross-entropy at each is the loss on it."""
+        return crf.given(*self.chain, labels) if self.chain else self.logits
+
+    @property
+    def deciding(self) -> Tensor:
+        """The logits the greatest of which are the answer."""
+        return crf.best(*self.chain, self.rows) if self.chain and self.rows is not None else self.logits
 
     def at_exit(self, number: int) -> Self:
         """What the network would give, were it cut where its exit `number` is."""

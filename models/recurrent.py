@@ -24,6 +24,7 @@ class RecurrentConfig(PretrainedConfig):
         num_hidden_layers: bidirectional layers.
         classifier_size: width of the layer before the logits.
         dropout: between layers, on the embeddings and before the logits.
+        crf: where a classifier of tokens has transitions between tags, what their logits are: see `models.crf`.
     """
 
     def __init__(
@@ -35,12 +36,13 @@ class RecurrentConfig(PretrainedConfig):
         classifier_size: int = 200,
         dropout: float = 0.1,
         pad_token_id: int = 0,
+        crf: str | None = None,
         **kwargs: Any,
     ):
         self.vocab_size, self.embedding_size = vocab_size, embedding_size
         self.hidden_size, self.num_hidden_layers = hidden_size, num_hidden_layers
         self.classifier_size, self.dropout = classifier_size, dropout
-        self.pad_token_id = pad_token_id
+        self.pad_token_id, self.crf = pad_token_id, crf
         super().__init__(**kwargs)
 
     @property
@@ -204,9 +206,15 @@ class RecurrentWithClassifier(RecurrentPreTrainedModel):
 
 
 class RecurrentForTokenClassification(RecurrentWithClassifier):
-    """Logits for every position."""
+    """Logits for every position, and perhaps how well one tag follows another, see `models.crf`."""
 
     output_class = TokenClassifierOutput
+
+    def __init__(self, config: RecurrentConfig):
+        super().__init__(config)
+        if config.crf:
+            size = int(config.num_labels or 0) + 1
+            self.transitions = nn.Parameter(torch.zeros(size, size))
 
 
 class RecurrentForQuestionAnswering(RecurrentWithClassifier):

@@ -18,6 +18,7 @@ from transformers import (
 from data.words import passage_numbers, word_numbers, words_and_marks
 from kd.assembly import Assembly
 from kd.plan import make_plan
+from models.transformer import load
 from potstill.errors import UserError
 from train import run
 
@@ -142,9 +143,45 @@ def test_a_tagger_with_words_of_its_own_learns_from_pieces(configured):
     assert run(config, []) > 0.6
 
 
+@pytest.mark.parametrize("compared", ["marginals", "emissions"])
+@pytest.mark.parametrize("student", ["bilstm", "cnn_lstm"])
+def test_tags_may_depend_on_each_other(student, compared, configured):
+    config = configured("tagging", f"student={student}", f"student.crf={compared}", "baseline=false")
+    assert run(config, []) > 0.6
+    path = Path(config.run_dir)
+    found = load(path / "student")
+    assert found.model.transitions.abs().max() > 0.01
+    with (path / "predictions.csv").open(newline="") as said, Path(config.data.test).open(newline="") as test:
+        rows = [
+            (row["sentence"], answer["prediction"])
+            for row, answer in zip(*map(csv.DictReader, (test, said)), strict=True)
+        ]
+    for text, answer in rows[:9]:
+        encoded = found.tokenizer(text, return_tensors="pt")
+        words = torch.from_numpy(word_numbers([text], encoded.encodings[0], 64))[None]
+        with torch.no_grad():
+            output = found.eval()({found.spec.tokenizer: {**encoded, "words": words, "word_count": len(text.split())}})
+        assert " ".join(found.model.config.id2label[tag] for tag in best_chain(*output.chain)) == answer
+        summed = output.logits.exp().sum(-1)
+        assert torch.allclose(summed, torch.ones_like(summed)) == (compared == "marginals")
+
+
+def best_chain(emissions, transitions):
+    """Viterbi's, of one text."""
+    score, back = transitions[-1, :-1] + emissions[0, 0], []
+    for scores in emissions[0, 1:]:
+        score, came = (score[:, None] + transitions[:-1, :-1] + scores).max(0)
+        back.append(came)
+    tags = [int((score + transitions[:-1, -1]).argmax())]
+    for came in reversed(back):
+        tags.append(int(came[tags[-1]]))
+    return tags[::-1]
+
+
 @pytest.mark.parametrize(
     ("task", "more", "reason"),
     [
+        ("regression", ["student=bilstm", "student.crf=marginals"], "student.crf: it is over the tags of words"),
         ("regression", ["kd=response"], "1 class: one number has no probabilities; say kd=logits"),
         ("multi_label", ["kd=decoupled"], "2 classes: there is but one other class"),
         ("regression", ["scheme=teacher_free"], "scheme: it has no meaning for regression"),

@@ -75,6 +75,15 @@ def soft_cross_entropy(learner: Tensor, teacher: Tensor, temperature: float = 1.
     return -(p.exp() * q).sum(-1) * temperature**2
 
 
+def hard_targets(learner: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """The learner's cross-entropy with the teacher's most likely class, of `[..., C]` logits; not zero for equal ones.
+
+    A temperature softens the learner.
+    """
+    q, p = _log_probabilities(learner, teacher, temperature)
+    return -q.gather(-1, p.argmax(-1, keepdim=True)).squeeze(-1)
+
+
 def kl(learner: Tensor, teacher: Tensor) -> Tensor:
     """`KL(teacher || learner)` of log-probabilities `[..., C]`."""
     return F.kl_div(learner, teacher, reduction="none", log_target=True).sum(-1)

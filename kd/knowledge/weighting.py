@@ -20,3 +20,8 @@ def correct(teacher: Tensor, labels: Tensor) -> Tensor:
     """Only where the teacher is right; where nobody knows, as much as it is sure."""
     right = (teacher.argmax(-1) == labels).to(teacher.dtype)
     return right.where(labels >= 0, confident(teacher, labels))
+
+
+def sure(teacher: Tensor, labels: Tensor, threshold: float = 0.9) -> Tensor:
+    """Only rows without label to whose most likely class the teacher gives at least so much."""
+    return ((labels < 0) & (confident(teacher, labels) >= threshold)).to(teacher.dtype)

@@ -170,7 +170,7 @@ class Scheme(nn.Module, ABC):
         Args:
             outputs: of all networks that train, and of the outcome.
         """
-        return {name: output.logits for name, output in outputs.items()}
+        return {name: output.deciding for name, output in outputs.items()}
 
 
 def logits_only(spec: Spec, kind: str) -> Spec:

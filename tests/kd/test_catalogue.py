@@ -18,7 +18,7 @@ COMBINATIONS = {"none", "feature", "relation", "minilm", "tinybert", "instance_g
 NAMES = sorted({path.stem for path in (ROOT / "conf" / "kd").glob("*.yaml")} - COMBINATIONS)
 EVERYTHING = frozenset({"logits"}) | STATES | ATTENTION
 LENGTHS = [3, 5, 1, 2]
-BATCH = {"id": torch.arange(4), "labels": torch.zeros(4, dtype=torch.long)}
+BATCH = {"id": torch.arange(4), "labels": torch.tensor([0, 0, 0, -100])}
 
 NOT_ZERO = {  # a target that is not the teacher's own output, other layers, or a loss with a floor
     *("annealed_logits", "softened_teacher", "soft_cross_entropy"),
@@ -130,6 +130,7 @@ def test_equal_outputs_cost_nothing_and_others_something(term, make_spec, make_o
     spec = make_spec()
     connected(term, spec, spec)
     one, other = make_output(spec, seed=0), make_output(spec, seed=1)
+    other.logits[-1] *= 9  # some want to be sure
     term(other, one, BATCH)  # what remembers batches has one
     if term.name not in NOT_ZERO:
         assert term(one, one, BATCH).item() == pytest.approx(0, abs=1e-5)
@@ -241,5 +242,6 @@ def test_a_text_s_place_in_the_batch_does_not_matter(term, make_spec, make_outpu
     for change in (lambda tensor: tensor, lambda tensor: tensor[order]):
         term.load_state_dict(state)
         torch.manual_seed(0)
-        values.append(term(one._mapped(change), other._mapped(change), BATCH).item())
+        batch = BATCH | {"labels": change(BATCH["labels"])}
+        values.append(term(one._mapped(change), other._mapped(change), batch).item())
     assert values[0] == pytest.approx(values[1], rel=1e-4, abs=1e-7)

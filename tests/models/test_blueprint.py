@@ -192,3 +192,9 @@ def test_each_student_says_where_it_starts_from(teacher):
     assert draft(BiLSTM(), teacher).origin == "embeddings from teacher"
     assert draft(STUDENTS["bilstm, alone"], None).origin == "random weights"
     assert draft(SmallTransformer(intermediate_size=64), teacher).origin == "the teacher's layers 0, 3"
+
+
+@pytest.mark.parametrize("value", ["yes", True, "viterbi"])
+def test_a_chain_of_tags_hands_over_marginals_or_emissions(value):
+    with pytest.raises(UserError, match=r"student\.crf: .* is none of marginals, emissions, null"):
+        BiLSTM(crf=value)

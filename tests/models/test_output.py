@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import crf
 from models.output import ATTENTION, LAYERWISE, LOGITS, NEVER, STATES, Field, ModelOutput, Spec
 
 MASK = torch.ones(2, 4, dtype=torch.bool)
@@ -188,3 +191,14 @@ def test_a_spec_reads_as_a_line_of_the_plan():
 def test_a_spec_without_heads_and_with_one_layer_says_so():
     spec = Spec("potstill_bilstm", (384, 300), None, 12_000_000, 2, "t", "s", frozenset())
     assert str(spec) == "potstill_bilstm, 1 layer, width 300, 12.0 M parameters"
+
+
+def test_logits_of_a_chain_follow_from_its_labels_and_from_its_best_path():
+    words = torch.tensor([[True, True, False], [True, True, True]])
+    emissions, transitions = torch.randn(2, 3, 4), torch.randn(5, 5)
+    alone = ModelOutput.of({LOGITS: emissions}, MASK, rows=words)
+    labels = torch.tensor([[1, 3, -100], [0, 0, 2]])
+    assert alone.given(labels) is alone.deciding is emissions
+    chained = replace(alone, chain=(emissions, transitions)).detach().float()
+    assert chained.given(labels).equal(crf.given(emissions, transitions, labels))
+    assert chained.deciding.equal(crf.best(emissions, transitions, words))

@@ -64,7 +64,7 @@ def test_probabilities_do_not_see_a_shift_of_all_logits(name, seed, shift):
     assert torch.allclose(distance(x + shift, y, 2.0), distance(x, y, 2.0))
 
 
-@pytest.mark.parametrize("name", [*LOGITS, "soft_cross_entropy"])
+@pytest.mark.parametrize("name", [*LOGITS, "soft_cross_entropy", "hard_targets"])
 @given(seed=SEEDS)
 def test_the_names_of_the_classes_do_not_matter(name, seed):
     distance, order = getattr(distances, name), torch.randperm(5, generator=torch.Generator().manual_seed(seed))
@@ -123,7 +123,7 @@ def test_cross_entropy_is_torchs_and_the_divergence_plus_the_teachers_entropy():
     assert torch.allclose(value, distances.soft_targets(x, y) - (p * p.log()).sum(-1))
 
 
-@pytest.mark.parametrize("name", [*LOGITS, "soft_cross_entropy"])
+@pytest.mark.parametrize("name", [*LOGITS, "soft_cross_entropy", "hard_targets"])
 def test_huge_logits_in_low_precision_stay_finite(name):
     x = torch.tensor([[1e4, -1e4]], dtype=torch.bfloat16, requires_grad=True)
     loss = getattr(distances, name)(x.float(), -x.detach().float()).sum()
@@ -154,3 +154,9 @@ def test_standardised_states_do_not_see_scale_and_shift():
 
 def test_mse_averages_over_the_last_dimension():
     assert distances.mse(torch.tensor([[1.0, 2]]), torch.tensor([[1.0, 4]])).tolist() == [2.0]
+
+
+def test_hard_targets_are_the_most_likely_class():
+    x, y = vectors(5, 2, 4, 6).unbind()
+    expected = F.cross_entropy(x / 2, y.argmax(-1), reduction="none")
+    torch.testing.assert_close(distances.hard_targets(x, y, 2.0), expected)
