@@ -75,7 +75,7 @@ def test_what_was_not_recorded_stays_empty():
 def test_every_field_with_layers_is_one_of_states_or_attention():
     assert set(LAYERWISE) == STATES | ATTENTION
     assert not STATES & ATTENTION
-    assert set(vars(output())) == set(LAYERWISE) | {"logits", "mask", "exits", "rows", "choices"}
+    assert set(vars(output())) == set(LAYERWISE) | {"logits", "mask", "exits", "rows", "choices", "chain"}
 
 
 def test_a_field_finds_its_tensor():
