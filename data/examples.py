@@ -139,8 +139,8 @@ def _numbers(rows: Dataset, name: str) -> np.ndarray:
 def _without_empty(name: str, rows: Dataset) -> Dataset:
     keep = np.ones(len(rows), dtype=bool)
     for column in _texts(rows):
-        lengths = pc.utf8_length(pc.utf8_trim_whitespace(_column(rows, column)))
-        keep &= lengths.to_numpy(zero_copy_only=False) > 0
+        chunks = _column(rows, column).chunks  # one at a time: trimmed texts take as much room as the texts
+        keep &= np.concatenate([np.zeros(0, dtype=bool), *map(_has_text, chunks)])
     if keep.all():
         return rows
     (empty,) = np.nonzero(~keep)
@@ -148,6 +148,11 @@ def _without_empty(name: str, rows: Dataset) -> Dataset:
         "%d rows of %s have an empty text and are left out, first %s", len(empty), name, rows[empty[0]]["where"]
     )
     return rows.select(np.nonzero(keep)[0])
+
+
+def _has_text(texts: pa.Array) -> np.ndarray:
+    lengths = pc.utf8_length(pc.utf8_trim_whitespace(texts))
+    return lengths.to_numpy(zero_copy_only=False) > 0
 
 
 def _distinct(rows: Dataset, notes: list[str]) -> Dataset:

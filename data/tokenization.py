@@ -54,9 +54,10 @@ def tokenize(
     others = [name for name in rows.column_names if name not in KEPT]
     table = rows.map(encode, batched=True, remove_columns=others, new_fingerprint=fingerprint.of_value(key))
     if cut := pc.sum(table.data.column("cut")).as_py():
-        log.warning(
-            "%d of %d texts are longer than %d tokens and are cut there (data.max_length)", cut, len(rows), max_length
-        )
+        number = pc.index(table.data.column("cut"), True).as_py()
+        first = rows[number].get("where", f"row {number + 1}")
+        what = "%d of %d texts are longer than %d tokens and are cut there (data.max_length), first %s"
+        log.warning(what, cut, len(rows), max_length, first)
     return table.remove_columns("cut")
 
 

@@ -57,7 +57,7 @@ def test_texts_that_are_too_long_are_cut_and_counted(words, caplog):
     table = tokenize(rows(), words, 5)
     assert table["length"][:] == [5, 3, 5]
     assert table["input_ids"][2][-1] == words.sep_token_id
-    assert caplog.messages == ["1 of 3 texts are longer than 5 tokens and are cut there (data.max_length)"]
+    assert caplog.messages == ["1 of 3 texts are longer than 5 tokens and are cut there (data.max_length), first row 3"]
 
 
 def test_a_pair_loses_tokens_from_its_longer_text(typed, caplog):
