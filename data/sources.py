@@ -74,8 +74,7 @@ class Columns:
         texts = dict(zip(("text", "text_pair"), (self._text(where, row, c) for c in self.texts), strict=False))
         label = self.value(where, row, self.label) if self.label and labelled else None
         group = self.value(where, row, self.group) if self.group else None
-        ids = {"id": id_of(texts.values()), "loose_id": id_of(map(_loosened, texts.values()))}
-        return texts | {"label": label or None, "group": group, "where": where} | ids
+        return texts | {"label": label or None, "group": group, "where": where} | hashes(list(texts.values()))
 
     def _text(self, where: str, row: Mapping[str, Any], column: str) -> str:
         """What stands in a column of texts; words of a list with a space between them.
@@ -225,6 +224,11 @@ def _named(where: str, label: int | list[int], names: Sequence[str]) -> str | li
 def id_of(texts: Iterable[str]) -> int:
     """A hash of a text or a pair of texts, which are joined by a character that no text contains."""
     return fingerprint.of_text("\0".join(texts))
+
+
+def hashes(texts: Sequence[str]) -> dict[str, int]:
+    """The columns `id` and `loose_id` of a text or a pair of texts."""
+    return {"id": id_of(texts), "loose_id": id_of(map(_loosened, texts))}
 
 
 def _loosened(text: str) -> str:

@@ -11,6 +11,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from data.augmentation import augmented
 from data.classification import Classification
 from data.examples import Examples, prepare
 from data.mixture import mixed
@@ -203,7 +204,9 @@ def read_examples(data: DictConfig, task: Task, cache: Path) -> Examples:
         )
     columns = Columns(data.text, data.label if task.needs_labels else None, data.group)
     splits = instantiate(data.source, _convert_="all").read(columns, cache)
-    return prepare(splits, instantiate(data.split), data.labels, task, data.on_error == "skip")
+    examples = prepare(splits, instantiate(data.split), data.labels, task, data.on_error == "skip")
+    how = instantiate(data.get("augmentation"))
+    return augmented(examples, task, how) if how else examples
 
 
 def read_part(name: str, data: DictConfig, cache: Path) -> Examples:
