@@ -15,8 +15,8 @@ from kd.moment import Moment
 from kd.plan import make_plan
 from potstill.errors import UserError
 
-STUDENTS = ("bert_small", "bilstm", "cnn_lstm")
-OF_PAIRS = {"siamese_bilstm"}  # has tests of its own
+STUDENTS = ("bert_small", "bilstm", "cnn_lstm", "attentive_bilstm")
+OTHER_STUDENTS = {"siamese_bilstm", "mobilebert"}  # tests/models/, and below
 KNOWLEDGE = ("none", "response", "feature", "relation", "[response,feature,relation]")
 MAIN = ("offline", "mutual", "self")
 LOGITS_ALONE = ("collaborative", "label_smoothing", "native_ensemble", "progressive", "teacher_free")
@@ -58,6 +58,13 @@ def losses_of(distiller: Distiller, batch: dict) -> Counter[str]:
     return losses
 
 
+def costs(assembly: Watched) -> tuple[float, float]:
+    """What was not nothing at first, as copies of a teacher agree: before and after a fit."""
+    begun = {name for name, loss in assembly.first.items() if loss > 1e-3}
+    first, last = (sum(losses[name] for name in begun) for losses in (assembly.first, assembly.last))
+    return first, last
+
+
 def moved(assembly: Watched, prefix: str) -> set[str]:
     """The weights below a prefix that training changed."""
     before, after = assembly.before, assembly.after
@@ -73,9 +80,9 @@ def refused(student: str, knowledge: str, scheme: str) -> str | None:
 
 def test_there_are_as_many_cells_as_choices() -> None:
     conf = Path(__file__).parent.parent / "conf"
-    assert {path.stem for path in (conf / "student").glob("*.yaml")} == {*STUDENTS, *OF_PAIRS}
+    assert {path.stem for path in (conf / "student").glob("*.yaml")} == {*STUDENTS, *OTHER_STUDENTS}
     assert {path.stem for path in (conf / "scheme").glob("*.yaml")} == {*MAIN, *OTHERS, *APART, *STAGED, *TAGS_ALONE}
-    assert len(CELLS) == 45 + 60
+    assert len(CELLS) == 60 + 80
 
 
 @pytest.mark.parametrize(("student", "knowledge", "scheme"), CELLS)
@@ -103,8 +110,7 @@ def test_cell(student, knowledge, scheme, configure, other_fine_tuned, monkeypat
     taught = {name: weight.clone() for name, weight in teacher.state_dict().items()}
     assembly.distil(teachers)
 
-    begun = {name for name, loss in assembly.first.items() if loss > 1e-3}  # copies of a teacher agree at first
-    first, last = (sum(losses[name] for name in begun) for losses in (assembly.first, assembly.last))
+    first, last = costs(assembly)
     assert last < max(first, 0.2)  # which a student made of its teacher's layers may be below from the start
     for name in assembly.plan.drafts:
         trained = {f"networks.{name}.{key}" for key, _ in assembly.distiller.networks[name].named_parameters()}
@@ -116,3 +122,17 @@ def test_cell(student, knowledge, scheme, configure, other_fine_tuned, monkeypat
     assert moved(assembly, "objective.") == {f"objective.{name}" for name in projections}
     assert all(teacher.state_dict()[name].equal(weight) for name, weight in taught.items())
     assert not any("teacher" in name.split(".")[:2] for name in assembly.before)
+
+
+@pytest.mark.parametrize("scheme", ["offline", "self", "mutual"])
+@pytest.mark.parametrize("knowledge", ["response", "feature_maps", "minilmv2", "[attention,relation]"])
+def test_a_deep_student_from_random_weights(knowledge, scheme, configure, tmp_path) -> None:
+    sizes = [f"student.{size}=16" for size in ("hidden_size", "intra_bottleneck_size", "embedding_size")]
+    sizes += ["student=mobilebert", "student.num_feedforward_networks=1", "student.num_attention_heads=2"]
+    settings = ["optimizer.lr=1e-2", "trainer.max_epochs=6", "+trainer.limit_val_batches=1", "logger=[]"]
+    config = configure(f"kd={knowledge}", f"scheme={scheme}", *sizes, *settings)
+    assembly = Watched(config, make_plan(config), tmp_path, [])
+    assembly.distil(assembly.teachers()[0])
+    assert any("kd/" in name for name in assembly.first)
+    first, last = costs(assembly)
+    assert last < first
