@@ -17,6 +17,7 @@ import torch
 import transformers
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -27,11 +28,12 @@ from kd import ranks
 from kd.assembly import Assembly
 from kd.plan import Plan, make_plan
 from kd.schemes.base import TEACHER
-from kd.stages import compose_stages, plan_stages, saved_stages, seconds_before, updates_before
+from kd.stages import STAGES, compose_stages, plan_stages, saved_stages, seconds_before, updates_before
 from kd.trackers import Guarded
 from models.early_exit import load_exits
 from models.network import Network
 from models.transformer import load
+from potstill import sweeps
 from potstill.errors import UserError, disk_is_full
 from potstill.explain import explain
 from reports.run_report import write_report
@@ -57,9 +59,14 @@ def main(config: DictConfig) -> float | None:
         if config.explain:
             print(explain(config, overrides))
             return None
+        if HydraConfig.get().mode == RunMode.MULTIRUN and not config.plan:
+            return sweep_job(config, overrides)
         return run_stages(config, overrides) if config.stages else run(config, overrides)
     except Exception as error:
-        if (reason := users_mistake(error)) is None:
+        reason = users_mistake(error)
+        if config.resume and Path(config.run_dir).is_dir():
+            sweeps.note_failure(Path(config.run_dir), reason or f"{type(error).__name__}: {error}".splitlines()[0])
+        if reason is None:
             raise
         print(f"error: {reason}", file=sys.stderr, flush=True)
         failed.append(reason)
@@ -68,17 +75,25 @@ def main(config: DictConfig) -> float | None:
         remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
 
+def sweep_job(config: DictConfig, overrides: list[str]) -> float | None:
+    """One run of a sweep, in a process of its own."""
+    folder = Path(config.run_dir)
+    quiet = "BasicLauncher" not in HydraConfig.get().launcher._target_
+    return sweeps.run_job(folder, overrides, partial(save_config, folder, config, overrides), quiet)
+
+
 def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
     """Plan all stages, then run those that have not ended yet; gives the last one's score."""
     folder = Path(config.run_dir)
     refuse_taken(folder, config)
-    configs = saved_stages(config, folder) if config.resume else compose_stages(config, overrides, folder)
-    if not config.resume:
+    begun = config.resume and (folder / STAGES).exists()
+    configs = saved_stages(config, folder) if begun else compose_stages(config, overrides, folder)
+    if not begun:
         for name, plan in plan_stages(configs).items():
             say(f"stage     {name}\n{plan}\n")
     if config.plan:
         return None
-    if not config.resume:
+    if not begun:
         for stage in configs.values():
             save_config(Path(stage.run_dir), stage, overrides)
     score = None
@@ -237,11 +252,12 @@ def command_line() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would cut tracebacks and exit by itself
     failed.clear()
     try:
+        sys.argv[1:] = sweeps.gone_on(sys.argv[1:])
         main()
-    except HydraException as error:
+    except (HydraException, UserError) as error:
         print(f"error: {users_mistake(error)}", file=sys.stderr)
         return 1
-    return 1 if failed else 0
+    return 1 if failed or sweeps.failed else 0
 
 
 if __name__ == "__main__":
