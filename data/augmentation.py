@@ -43,6 +43,10 @@ class Augmentation(ABC):
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise UserError(f"data.augmentation.{name}: {value!r} is not a whole number above 0")
 
+    def state(self) -> str:
+        """Name of what decides its variants beside its settings, such as the content of files that they name."""
+        return ""
+
     @abstractmethod
     def learnt(self, texts: Iterable[str]) -> Callable[[str], Vary]:
         """What makes variants of a text, after it has seen all texts."""
@@ -68,7 +72,7 @@ def augmented(examples: Examples, task: Task, how: Augmentation) -> Examples:
         batch_size=100,
         remove_columns=rows.column_names,
         features=Features(kept),
-        new_fingerprint=fingerprint.of_value([rows._fingerprint, type(how).__name__, asdict(how)]),
+        new_fingerprint=fingerprint.of_value([rows._fingerprint, type(how).__name__, asdict(how), how.state()]),
     )
     new = made.select(_first_of_their_kind(made, examples)) if len(made) else made
     note = f"{len(new):,} variants of labelled rows join the transfer set (data.augmentation)"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from data.augmentation import Augmentation, Vary
+from potstill import fingerprint
 from potstill.errors import UserError
 
 AT_ONCE = 32  # masked copies of a text
@@ -49,6 +51,11 @@ class Substitution(Augmentation):
             raise UserError(
                 "data.augmentation: name a masked language model, word vectors, or both: model=…, vectors=…"
             )
+
+    def state(self) -> str:
+        named = [Path(place) for place in (self.model, self.vectors) if place is not None]
+        files = [path for place in named for path in (sorted(place.rglob("*")) if place.is_dir() else [place])]
+        return fingerprint.of_files(path for path in files if path.is_file())
 
     def learnt(self, texts: Iterable[str]) -> Callable[[str], Vary]:
         return self.varying

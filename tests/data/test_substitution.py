@@ -5,6 +5,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from data.substitution import Substitution
 from models.words import word_tokenizer
+from potstill import fingerprint
 from potstill.errors import UserError
 
 VECTORS = {
@@ -88,6 +89,16 @@ def test_a_text_that_is_too_long_for_the_model_keeps_its_end(model):
     likely = Substitution(model=model).likely(["dull"] * 600)
     assert likely[0]
     assert likely[-1] == []
+
+
+def test_other_files_of_the_same_name_are_another_state(model, vectors):
+    how = Substitution(model=model, vectors=vectors)
+    before = how.state()
+    assert how.state() == before
+    with open(vectors, "a") as file:
+        file.write("story 0.2 0.9\n")
+    assert how.state() != before
+    assert Substitution(model="google-bert/bert-base-uncased").state() == fingerprint.of_files([])
 
 
 @pytest.mark.parametrize(
