@@ -64,8 +64,7 @@ def main(config: DictConfig) -> float | None:
         return run_stages(config, overrides) if config.stages else run(config, overrides)
     except Exception as error:
         reason = users_mistake(error)
-        if config.resume and Path(config.run_dir).is_dir():
-            sweeps.note_failure(Path(config.run_dir), reason or f"{type(error).__name__}: {error}".splitlines()[0])
+        sweeps.note_failure(reason or f"{type(error).__name__}: {error}".splitlines()[0])
         if reason is None:
             raise
         print(f"error: {reason}", file=sys.stderr, flush=True)
@@ -76,10 +75,17 @@ def main(config: DictConfig) -> float | None:
 
 
 def sweep_job(config: DictConfig, overrides: list[str]) -> float | None:
-    """One run of a sweep, in a process of its own."""
-    folder = Path(config.run_dir)
-    quiet = "BasicLauncher" not in HydraConfig.get().launcher._target_
-    return sweeps.run_job(folder, overrides, partial(save_config, folder, config, overrides), quiet)
+    """One run of a sweep, in a process of its own; None where it failed."""
+    folder, hydra_config = Path(config.run_dir).absolute(), HydraConfig.get()
+    quiet = "BasicLauncher" not in hydra_config.launcher._target_
+    try:
+        return sweeps.run_job(folder, overrides, partial(save_config, folder, config, overrides), quiet)
+    except (sweeps.JobError, UserError) as error:
+        place = sweeps.failures(hydra_config.sweep.dir) / f"{hydra_config.job.num}.txt"
+        sweeps.note_failure(f"{folder}: {error}", place)
+        if isinstance(error, UserError):
+            raise
+        return None
 
 
 def run_stages(config: DictConfig, overrides: list[str]) -> float | None:

@@ -42,6 +42,8 @@ class Augmentation(ABC):
         for name in self.counted:
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise UserError(f"data.augmentation.{name}: {value!r} is not a whole number above 0")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise UserError(f"data.augmentation.seed: {self.seed!r} is not a whole number from 0 on")
 
     def state(self) -> str:
         """Name of what decides its variants beside its settings, such as the content of files that they name."""
@@ -58,7 +60,7 @@ def augmented(examples: Examples, task: Task, how: Augmentation) -> Examples:
     None is a text of another row, whatever its split, compared without case and white space.
 
     Raises:
-        UserError: the task has more than a text a row.
+        UserError: the task has more than an answer a row.
     """
     if not isinstance(task, OfRows):
         raise UserError(f"data/augmentation: texts of {task.name} cannot be varied; leave it out")

@@ -111,7 +111,7 @@ def mixed(parts: Mapping[str, Examples], temperature: float) -> Examples:
     """
     if len(parts) < 2:
         raise UserError("data.parts: two data sets at least make a mixture; say +data@data.parts.NAME=…")
-    if not temperature >= 1:
+    if not isinstance(temperature, int | float) or not temperature >= 1:
         raise UserError(f"data.temperature: {temperature!r} is not a number from 1 on")
     labels = tuple(f"{name}{BETWEEN}{label}" for name, part in parts.items() for label in part.labels)
     pairs = any("text_pair" in part.train.column_names for part in parts.values())

@@ -16,6 +16,7 @@ from potstill import fingerprint
 from potstill.errors import UserError
 
 AT_ONCE = 32  # masked copies of a text
+BEGIN = ("Ġ", "▁")  # of a word, where pieces inside one have no mark
 LONGEST = 512  # tokens, where a model does not say
 
 
@@ -114,18 +115,20 @@ class Substitution(Augmentation):
     def _words(self, ids: Sequence[int], known: str) -> list[str]:
         """The whole words among them, without the one that is known."""
         tokens = self._language_model[0].convert_ids_to_tokens(ids)
-        whole = [token.removeprefix("Ġ") for token in tokens]
+        whole = [token[1:] for token in tokens if token[:1] in BEGIN] or tokens
         return [word for word in whole if word.isalpha() and word.lower() != known.lower()][: self.candidates]
 
     @cached_property
     def _language_model(self) -> tuple[Any, Any]:
         assert self.model is not None
         try:
-            model = AutoModelForMaskedLM.from_pretrained(self.model).eval()
+            model, about = AutoModelForMaskedLM.from_pretrained(self.model, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(self.model, add_prefix_space=True)
         except (OSError, ValueError) as error:
             raise UserError(f"data.augmentation.model: {str(error).splitlines()[0]}") from error
-        return tokenizer, model
+        if about["missing_keys"]:
+            raise UserError(f"data.augmentation.model: {self.model} has no head for masked words")
+        return tokenizer, model.eval()
 
     @cached_property
     def _near(self) -> Callable[[str], list[str]]:

@@ -23,6 +23,7 @@ from kd.schemes.offline import Alone
 from kd.signals import LiveTeacher, StoredTeacher
 from kd.storing import Storing
 from kd.teachers import Candidate, fine_tuned
+from models.heads import saved_as
 from models.network import Network
 from models.transformer import load
 from potstill import fingerprint
@@ -184,7 +185,7 @@ class Assembly:
         network = self._network(name, teacher)
         if name == STUDENT and self.config.start_from:
             saved = load(Path(self.config.start_from))
-            whole = saved.spec.problem == network.spec.problem
+            whole = saved.spec.problem == saved_as(network.spec.problem)
             start, model = (saved.model, network.model) if whole else (saved.model.base_model, network.model.base_model)
             model.load_state_dict(start.state_dict(), strict=whole)  # an encoder may lack the pooler
         return network

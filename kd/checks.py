@@ -16,7 +16,8 @@ from kd.fitting import resolve_precision
 from kd.schemes.base import Pair, Scheme
 from kd.store.store import Settings
 from models.blueprint import NO_TEXTS, Draft
-from models.heads import MASKED, OF_POSITIONS, TAGS, problem_of
+from models.crf import EMISSIONS
+from models.heads import MASKED, OF_POSITIONS, TAGS, problem_of, saved_as
 from models.output import Spec
 from models.sources import Folder
 from models.transformer import Pretrained
@@ -117,6 +118,14 @@ def check_taught(pairs: Sequence[Pair], teachers: Collection[str]) -> None:
         raise UserError(f"kd.label_weight=0: without labels {alone[0]} learns nothing")
 
 
+def check_chain(student: Draft) -> None:
+    """Refuse a run without labels in which nobody tells the student how its tags follow one another."""
+    if getattr(student.config, "crf", None) == EMISSIONS:
+        raise UserError(
+            "kd.label_weight=0: only labels teach a chain whose emissions are compared; say student.crf=marginals"
+        )
+
+
 def check_lengths(max_length: int, drafts: list[Draft]) -> None:
     """Refuse texts longer than a network has positions for."""
     for draft in drafts:
@@ -141,7 +150,7 @@ def check_start(folder: str, student: Draft) -> None:
     else:
         same += [("network", f"{saved} ({saved.parameters:,})", f"{own} ({own.parameters:,})")]
         same += [("order of classes", draft.config.id2label, student.config.id2label)]
-        same += [("task", saved.problem, own.problem)]
+        same += [("task", saved.problem, saved_as(own.problem))]
     for what, theirs, ours in same:
         if theirs != ours:
             raise UserError(f"start_from: {folder} has another {what} than the student: {theirs}, not {ours}")

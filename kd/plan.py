@@ -9,16 +9,16 @@ from pathlib import Path
 from datasets import Dataset
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from data.augmentation import augmented
 from data.classification import Classification
 from data.examples import Examples, prepare
-from data.mixture import mixed
+from data.mixture import Mixture, mixed
 from data.sources import Columns
 from data.task import Task
 from data.tokenization import TrainingTexts, sample_lengths
-from kd.checks import check_lengths, check_start, check_task, check_taught, check_values
+from kd.checks import check_chain, check_lengths, check_start, check_task, check_taught, check_values
 from kd.objective import Terms, fitting_terms, required_fields
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
@@ -164,6 +164,7 @@ def make_plan(config: DictConfig) -> Plan:
     pairs = scheme.pairs(specs | {name: specs[of] for name, of in scheme.copies().items()})
     if not config.kd.label_weight:
         check_taught(pairs, teachers)
+        check_chain(drafts[STUDENT])
     check_lengths(config.data.max_length, [*drafts.values(), *(teacher.draft for teacher in teachers.values())])
     terms, notes = terms_of(pairs, config)
     notes += filter(None, [task.note(config.data.max_length)])
@@ -198,7 +199,13 @@ def read_examples(data: DictConfig, task: Task, cache: Path) -> Examples:
     Raises:
         UserError: the data are not to be used so.
     """
+    if ("parts" in data) != isinstance(task, Mixture):
+        raise UserError("data/task: mixture is the task of data=mixture, and of nothing else")
     if "parts" in data:
+        if data.get("augmentation"):
+            raise UserError(
+                "data.augmentation: say data/augmentation@data.parts.NAME.augmentation=… for parts of a mixture"
+            )
         return mixed(
             {str(name): read_part(str(name), part, cache) for name, part in data.parts.items()}, data.temperature
         )
@@ -206,7 +213,7 @@ def read_examples(data: DictConfig, task: Task, cache: Path) -> Examples:
     splits = instantiate(data.source, _convert_="all").read(columns, cache)
     examples = prepare(splits, instantiate(data.split), data.labels, task, data.on_error == "skip")
     how = instantiate(data.get("augmentation"))
-    return augmented(examples, task, how) if how else examples
+    return augmented(examples, replace(task, labels=examples.labels), how) if how else examples
 
 
 def read_part(name: str, data: DictConfig, cache: Path) -> Examples:
@@ -215,6 +222,8 @@ def read_part(name: str, data: DictConfig, cache: Path) -> Examples:
     Raises:
         UserError: it is none, or of another task than classification.
     """
+    if not OmegaConf.is_dict(data):
+        raise UserError(f"data.parts.{name}: {data!r} is no data set; say +data@data.parts.{name}={data}")
     task = instantiate(data.task)
     if type(task) is not Classification:
         raise UserError(f"data.parts.{name}: {task.name} cannot be mixed; only data sets of one class a text can")

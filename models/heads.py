@@ -27,6 +27,11 @@ def auto_model(problem: str) -> Any:
     return HEADS.get(problem, OF_TEXTS)[0]
 
 
+def saved_as(problem: str) -> str:
+    """What a saved model for a problem is read as: which classes belong to which task its config does not say."""
+    return ONE_CLASS if problem == ONE_OF_PART else problem
+
+
 def problem_of(config: PretrainedConfig) -> str:
     """What a saved model's logits are about."""
     return next((problem for problem in HEADS if has_head(config, problem)), config.problem_type or ONE_CLASS)

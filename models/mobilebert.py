@@ -50,6 +50,10 @@ class MobileBERT(Blueprint):
             width, heads = self.intra_bottleneck_size, self.num_attention_heads
             raise UserError(f"student.num_attention_heads: {heads} heads do not divide intra_bottleneck_size {width}")
 
+        if self.hidden_size < self.embedding_size:
+            narrow, wide = self.hidden_size, self.embedding_size
+            raise UserError(f"student.hidden_size: {narrow} is narrower than student.embedding_size {wide}")
+
     def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
         return teacher.tokenizer if teacher else word_tokenizer(corpus.texts(), self.vocabulary_size)
 

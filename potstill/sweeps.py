@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,13 +19,14 @@ from potstill.errors import UserError
 log = logging.getLogger(__name__)
 
 OVERRIDES, REPORT, FAILED, OUTPUT = "overrides.yaml", "report.json", "failed.txt", "output.txt"
-GOING_ON = "sweep.resume=true"
+GOING_ON = "sweep.resume="
+NOTE = "POTSTILL_FAILED"  # where a job writes why it ended
 
-failed: list[str] = []  # reasons of jobs of the sweep that has just ended
+failed: list[str] = []  # what failed in the sweep that has just ended
 
 
-def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], quiet: bool) -> float | None:
-    """One run of a sweep; gives its score, and where it failed None.
+def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], quiet: bool) -> float:
+    """One run of a sweep; gives its score.
 
     A run that has ended before is not repeated, one that was interrupted goes on. So that several processes can train
     together in a job, it is a command without any sweep about it: `train.py resume=FOLDER`.
@@ -35,30 +38,36 @@ def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], qu
         quiet: whether other jobs run beside it: what it says goes into a file then.
 
     Raises:
+        JobError: the job said why.
         UserError: the folder holds another run.
     """
     if (folder / OVERRIDES).exists():
         if (saved := [str(override) for override in OmegaConf.load(folder / OVERRIDES)]) != list(overrides):
             raise UserError(f"hydra.sweep.dir: {folder} holds another run ({' '.join(saved)}); take another one")
-        if (folder / REPORT).exists():
-            log.info("%s: found", folder)
-            return score_of(folder)
     else:
         save()
     (folder / FAILED).unlink(missing_ok=True)
-    code = _in_a_process(folder, quiet)
-    if code and not (folder / FAILED).exists():
-        note_failure(folder, f"ended by exit code {code}")
-    return None if code else score_of(folder)
+    if (folder / REPORT).exists():
+        log.info("%s: found", folder)
+        return score_of(folder)
+    if code := _in_a_process(folder, quiet):
+        note_failure(f"ended by exit code {code}", folder / FAILED)
+        raise JobError((folder / FAILED).read_text(encoding="utf-8").strip())
+    return score_of(folder)
+
+
+class JobError(Exception):
+    """A job of a sweep has failed, and said why."""
 
 
 def _in_a_process(folder: Path, quiet: bool) -> int:
-    command = [sys.executable, "train.py", f"resume={folder}"]
-    root = Path(__file__).parent.parent
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    command = [sys.executable, str(Path(__file__).parent.parent / "train.py"), f"resume='{quoted}'"]
+    environment = os.environ | {NOTE: str(folder / FAILED)}
     if not quiet:
-        return subprocess.run(command, cwd=root, check=False).returncode
-    with (folder / OUTPUT).open("w") as output:
-        return subprocess.run(command, cwd=root, check=False, stdout=output, stderr=subprocess.STDOUT).returncode
+        return subprocess.run(command, check=False, env=environment).returncode
+    with (folder / OUTPUT).open("w") as out:
+        return subprocess.run(command, check=False, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
 
 
 def score_of(folder: Path) -> float:
@@ -66,9 +75,17 @@ def score_of(folder: Path) -> float:
     return json.loads((folder / REPORT).read_text())["student"]["score"]
 
 
-def note_failure(folder: Path, reason: str) -> None:
-    """Write down why a run ended."""
-    (folder / FAILED).write_text(reason + "\n", encoding="utf-8")
+def note_failure(reason: str, place: Path | None = None) -> None:
+    """Write down why a job of a sweep ended; of several processes the first one's reason stays.
+
+    Args:
+        reason: in one line.
+        place: the file; where this process is a job it knows it.
+    """
+    path = place or (Path(os.environ[NOTE]) if NOTE in os.environ else None)
+    if path is not None and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(reason + "\n", encoding="utf-8")
 
 
 def gone_on(arguments: Sequence[str], outputs: Path = Path("outputs")) -> list[str]:
@@ -77,29 +94,37 @@ def gone_on(arguments: Sequence[str], outputs: Path = Path("outputs")) -> list[s
     Raises:
         UserError: there is none.
     """
-    others = [argument for argument in arguments if argument != GOING_ON]
-    if len(others) == len(arguments) or any(argument.startswith("hydra.sweep.dir=") for argument in others):
+    others = [argument for argument in arguments if not argument.startswith(GOING_ON)]
+    asks = any(argument.lower() == f"{GOING_ON}true" for argument in arguments)
+    if not asks or any(argument.startswith("hydra.sweep.dir=") for argument in others):
         return others
-    asked = {argument for argument in others if "=" in argument and not argument.startswith(("hydra.", "hydra/"))}
+    asked = [argument for argument in others if not argument.lstrip("+~").startswith(("-", "hydra.", "hydra/"))]
     for path in sorted(outputs.glob("*/multirun.yaml"), key=lambda path: path.stat().st_mtime, reverse=True):
-        if asked == set(OmegaConf.load(path).hydra.overrides.task):
+        saved: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        if asked == saved["hydra"]["overrides"]["task"]:
             return [*others, f"hydra.sweep.dir={path.parent}"]
-    raise UserError(f"{GOING_ON}: no sweep of these overrides in {outputs}; leave it out, or say hydra.sweep.dir=…")
+    raise UserError(f"{GOING_ON}true: no sweep of these overrides in {outputs}; leave it out, or say hydra.sweep.dir=…")
 
 
 class Summary(Callback):
-    """Says how a sweep ended."""
+    """Says how a sweep ended, from what its jobs wrote into its folder `failed`, whichever processes they were."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        shutil.rmtree(failures(config.hydra.sweep.dir), ignore_errors=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        folder = Path(config.hydra.sweep.dir)
-        runs = [path.parent for path in folder.glob(f"*/{OVERRIDES}")]
-        reasons = {run: (run / FAILED).read_text().strip() for run in sorted(runs) if (run / FAILED).exists()}
-        failed[:] = reasons.values()
-        if runs:
-            done = sum((run / REPORT).exists() for run in runs)
-            print(f"sweep: {done} of {len(runs)} runs done in {folder}", flush=True)
-        for run, reason in reasons.items():
-            print(f"failed: {run}: {reason}", flush=True)
+        reasons = [
+            path.read_text(encoding="utf-8").strip() for path in sorted(failures(config.hydra.sweep.dir).glob("*.txt"))
+        ]
+        failed[:] = reasons
+        if Path(config.hydra.sweep.dir).exists():
+            what = f"{len(reasons)} failed" if reasons else "all runs are done"
+            print("\n".join([f"sweep: {config.hydra.sweep.dir}: {what}", *reasons]), flush=True)
+
+
+def failures(sweep_dir: str) -> Path:
+    """Where the jobs of a sweep write why they failed."""
+    return Path(sweep_dir).absolute() / "failed"
 
 
 def threads(jobs: int) -> int:

@@ -58,3 +58,13 @@ def test_an_experiment_can_be_planned(name, overrides, tmp_path):
             plans = {"whole": str(make_plan(config))}
     assert all("training" in plan for plan in plans.values())
     assert "student" in list(plans.values())[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tinybert", "mobilebert"])
+def test_stages_on_texts_alone_leave_variants_out(name, overrides, tmp_path):
+    overrides = [f"experiment={name}", *overrides, "data/augmentation=tang", f"run_dir={tmp_path}/run"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        plans = plan_stages(compose_stages(compose("train", overrides), overrides, tmp_path / "run"))
+    assert ["variants of labelled rows" in plan for plan in plans.values()].count(True) in (1, 2)
+    assert "variants of labelled rows" not in next(iter(plans.values()))

@@ -102,6 +102,23 @@ def test_stored_answers_are_those_of_the_live_teacher(mixture, tmp_path):
     torch.testing.assert_close(*weights, rtol=1e-4, atol=1e-5)
 
 
+def test_stages_carry_the_weights_on(mixture, tmp_path):
+    before = composed(*mixture, "kd=none", "trainer.max_epochs=8", "baseline=false")
+    score = run(before, [])
+    start = f"start_from={tmp_path}/run/student"
+    after = composed(*mixture, start, "optimizer.lr=1e-9", "trainer.max_epochs=1", "baseline=false")
+    after.run_dir = str(tmp_path / "again")
+    assert run(after, []) == pytest.approx(score, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["moods", "things"])
+def test_variants_of_a_part_are_of_that_part(name, mixture):
+    plan = make_plan(composed(*mixture, f"data/augmentation@data.parts.{name}.augmentation=tang"))
+    others = plan.examples.unlabelled
+    assert len(others) > 500
+    assert set(others["part"]) == {["moods", "things"].index(name)}
+
+
 @pytest.mark.parametrize("scheme", ["mutual", "ensemble", "self", "native_ensemble", "mean_teacher", "joint"])
 def test_schemes_keep_to_the_classes_of_a_part(scheme, mixture):
     config = composed(*mixture, f"scheme={scheme}", "trainer.max_epochs=3", "baseline=false", "student=bert_small")
@@ -111,6 +128,10 @@ def test_schemes_keep_to_the_classes_of_a_part(scheme, mixture):
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
+        (["+data.parts.films=sst2"], r"say \+data@data.parts.films=sst2"),
+        (["data/augmentation=tang"], "data.augmentation: say data/augmentation@data.parts.NAME.augmentation"),
+        (["data/task=classification"], "data/task: mixture is the task of data=mixture, and of nothing else"),
+        (["data.temperature=hot"], "data.temperature: 'hot' is not a number from 1 on"),
         (["kd=dist"], "kd.terms.dist: .*what one text chooses among is not what another one does"),
         (["scheme=teacher_free"], "scheme: it has no meaning for mixture"),
         (["data/task@data.parts.moods.task=tagging"], "data.parts.moods: tagging cannot be mixed"),

@@ -9,6 +9,8 @@ import pytest
 
 import train
 
+MAIN = train.__file__
+
 pytestmark = pytest.mark.slow
 
 
@@ -16,11 +18,12 @@ pytestmark = pytest.mark.slow
 def sweep(overrides, tmp_path):
     settings = [part for part in overrides if not part.startswith("run_dir=")]
 
-    def sweep(*more, folder=None):
+    def sweep(*more, folder=None, at=None, train=None):
         place = [f"hydra.sweep.dir={folder or tmp_path / 'sweep'}"]
-        command = [sys.executable, train.__file__, "-m", *settings, *place, "baseline=false", "logger=[]", *more]
+        mine = [f"data.train={train}" if train and part.startswith("data.train=") else part for part in settings]
+        command = [sys.executable, MAIN, "-m", *mine, *place, "baseline=false", "logger=[]", *more]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=at)
 
     return sweep
 
@@ -37,10 +40,10 @@ def test_a_failed_job_does_not_stop_the_others(launcher, sweep, tmp_path):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr + done.stdout
     assert set(reports(tmp_path / "sweep")) == {"1"}
-    assert f"sweep: 1 of 2 runs done in {tmp_path}/sweep" in done.stdout
+    assert f"sweep: {tmp_path}/sweep: 1 failed" in done.stdout
     reason = (tmp_path / "sweep" / "0" / "failed.txt").read_text().strip()
     assert reason.startswith("scheme=self: the student (potstill_bilstm) has 1 layer")
-    assert f"failed: {tmp_path}/sweep/0: {reason}" in done.stdout
+    assert f"{tmp_path}/sweep/0: {reason}" in done.stdout.splitlines()
     assert (tmp_path / "sweep" / "0" / "output.txt").exists() == bool(launcher)
 
 
@@ -81,12 +84,14 @@ def test_what_is_missing_or_failed_runs_again_and_nothing_else(sweep, tmp_path):
     (folder / "1" / "failed.txt").write_text("struck by lightning\n")
     again = sweep(*asked)
     assert again.returncode == 0, again.stderr
-    assert "\nfailed: " not in again.stdout
+    assert "all runs are done" in again.stdout
+    assert not (folder / "1" / "failed.txt").exists()
     after = {name: (folder / name / "report.json").stat().st_mtime_ns for name in before}
     assert [name for name in before if after[name] != times[name]] == ["1"]
     other = sweep("student=cnn_lstm", "seed=1")
     assert other.returncode == 1
     assert "holds another run" in other.stderr
+    assert f"sweep: {folder}: 1 failed" in other.stdout
     assert reports(folder).keys() == before.keys()
 
 
@@ -95,9 +100,16 @@ def test_a_job_that_is_killed_is_told(sweep, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
-        "if any(part.startswith('resume=') and part.endswith('/0') for part in sys.argv): os.kill(os.getpid(), 9)\n"
+        "if any(part.startswith('resume=') and part.endswith('/0\\'') for part in sys.argv): os.kill(os.getpid(), 9)\n"
     )
     done = sweep("student=bilstm", "seed=1,2")
     assert done.returncode == 1
     assert (tmp_path / "sweep" / "0" / "failed.txt").read_text() == "ended by exit code -9\n"
     assert set(reports(tmp_path / "sweep")) == {"1"}
+
+
+def test_a_job_finds_what_is_beside_where_it_was_started_whatever_its_folder_is_called(sweep, folder, tmp_path):
+    odd = "it's (1), a=b"
+    done = sweep("student=bilstm", "seed=1", folder=f'"{tmp_path}/{odd}"', at=folder, train="train.csv")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert set(reports(tmp_path / odd)) == {"0"}

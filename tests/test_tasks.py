@@ -217,6 +217,22 @@ def test_a_label_that_is_none_is_named_by_file_and_line(task, label, reason, con
         make_plan(config)
 
 
+@pytest.mark.parametrize("task", ["regression", "multi_label", "tagging"])
+def test_variants_of_texts_are_asked_about(task, configured):
+    config = configured(
+        task, "data/augmentation=tang", "data.augmentation.copies=2", "student=bilstm", "baseline=false"
+    )
+    plan = make_plan(config)
+    assert len(plan.rows) > 200
+    config.trainer.max_epochs = 1
+    assert -1 <= run(config, []) <= 1
+
+
+def test_a_chain_without_labels_has_nothing_to_learn_from(configured):
+    with pytest.raises(UserError, match=r"kd\.label_weight=0: only labels teach a chain"):
+        make_plan(configured("tagging", "student=bilstm", "student.crf=emissions", "kd.label_weight=0"))
+
+
 def test_targets_from_the_neighbours_of_a_tag(configured):
     with pytest.raises(UserError, match="scheme: it has no meaning for regression"):
         make_plan(configured("regression", "scheme=neighbours"))

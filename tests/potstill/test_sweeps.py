@@ -1,4 +1,3 @@
-import json
 import os
 
 import pytest
@@ -20,11 +19,13 @@ class TestGoneOn:
             assert sweeps.gone_on(line, tmp_path) == line
 
     def test_the_last_sweep_of_the_same_overrides_is_taken(self, tmp_path):
-        a_sweep(tmp_path / "first", "seed=1,2", "kd=none", age=20)
-        a_sweep(tmp_path / "second", "kd=none", "seed=1,2", age=10)
-        a_sweep(tmp_path / "third", "kd=none", "seed=1,2,3")
-        line = ["-m", "seed=1,2", "kd=none", "hydra.launcher.n_jobs=2"]
-        found = sweeps.gone_on([*line, "sweep.resume=true"], tmp_path)
+        asked = ["seed=1,2", "~data/augmentation", "run_dir=a/${seed}"]
+        a_sweep(tmp_path / "first", *asked, age=30)
+        a_sweep(tmp_path / "second", *asked, age=20)
+        a_sweep(tmp_path / "third", *reversed(asked), age=10)
+        a_sweep(tmp_path / "fourth", *asked, "kd=none", "data.seed=${hydra:job.num}")
+        line = ["-m", *asked, "hydra.launcher.n_jobs=2"]
+        found = sweeps.gone_on([*line, "sweep.resume=True"], tmp_path)
         assert found == [*line, f"hydra.sweep.dir={tmp_path / 'second'}"]
 
     def test_a_folder_that_is_named_is_taken(self, tmp_path):
@@ -38,23 +39,35 @@ class TestGoneOn:
 
 
 class TestSummary:
-    def test_failed_runs_are_named(self, tmp_path, capsys):
-        for name in "012":
-            (tmp_path / name).mkdir()
-            (tmp_path / name / "overrides.yaml").touch()
-        (tmp_path / "1" / "failed.txt").write_text("no such file\n")
-        (tmp_path / "2" / "report.json").write_text(json.dumps({}))
-        sweeps.Summary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
-        assert capsys.readouterr().out.splitlines() == [
-            f"sweep: 1 of 3 runs done in {tmp_path}",
-            f"failed: {tmp_path}/1: no such file",
-        ]
-        assert sweeps.failed == ["no such file"]
-        sweeps.failed.clear()
+    def config(self, folder):
+        return OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}})
+
+    def test_failed_jobs_are_named(self, tmp_path, capsys):
+        summary = sweeps.Summary()
+        sweeps.note_failure("of another time", sweeps.failures(str(tmp_path)) / "3.txt")
+        summary.on_multirun_start(self.config(tmp_path))
+        sweeps.note_failure("x/1: no such file", sweeps.failures(str(tmp_path)) / "1.txt")
+        summary.on_multirun_end(self.config(tmp_path))
+        assert capsys.readouterr().out.splitlines() == [f"sweep: {tmp_path}: 1 failed", "x/1: no such file"]
+        assert sweeps.failed == ["x/1: no such file"]
+        summary.on_multirun_start(self.config(tmp_path))
+        summary.on_multirun_end(self.config(tmp_path))
+        assert sweeps.failed == []
 
     def test_nothing_is_said_where_nothing_ran(self, tmp_path, capsys):
-        sweeps.Summary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+        sweeps.Summary().on_multirun_end(self.config(tmp_path / "none"))
         assert capsys.readouterr().out == ""
+
+
+class TestNoteFailure:
+    def test_the_first_reason_stays(self, tmp_path):
+        for reason in ("the real one", "a closed connection"):
+            sweeps.note_failure(reason, tmp_path / "a" / "failed.txt")
+        assert (tmp_path / "a" / "failed.txt").read_text() == "the real one\n"
+
+    def test_a_run_that_is_no_job_writes_none(self, monkeypatch):
+        monkeypatch.delenv(sweeps.NOTE, raising=False)
+        sweeps.note_failure("something")
 
 
 @pytest.mark.parametrize(("jobs", "expected"), [(1, 8), (2, 4), (3, 2), (16, 1), (-1, 1)])
