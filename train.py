@@ -242,9 +242,7 @@ def quiet() -> None:
 
 def users_mistake(error: BaseException) -> str | None:
     """One line for what the user can put right; None for a fault of ours."""
-    if isinstance(error.__cause__, UserError) and not isinstance(
-        error, UserError
-    ):  # Hydra wraps what a constructor raises
+    if not isinstance(error, UserError) and isinstance(error.__cause__, UserError):  # a constructor's, wrapped by Hydra
         return str(error.__cause__)
     if disk_is_full(error):
         return f"the disk is full ({' '.join(str(error).split())}); make room, then go on with resume=RUN_DIR"

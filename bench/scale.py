@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, BertPreTrainedModel
 
 from models.words import word_tokenizer
 from reports.tables import table
@@ -44,13 +44,13 @@ def write_texts(path: Path, count: int, seed: int) -> Path:
     return path
 
 
-def write_teacher(path: Path) -> Path:
+def write_teacher(path: Path, kind: type[BertPreTrainedModel] = BertForSequenceClassification) -> Path:
     """A BERT of random weights, so small that the filling shows what the store itself costs."""
     tokenizer = word_tokenizer([*WORDS, "0123456789-"], len(WORDS))
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 32}
     names = {"id2label": {0: "even", 1: "odd"}, "label2id": {"even": 0, "odd": 1}}
     config = BertConfig.from_dict({"vocab_size": len(tokenizer), **sizes, **names})
-    BertForSequenceClassification(config).save_pretrained(path)
+    kind(config).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
 

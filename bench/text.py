@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertForMaskedLM
 
-from bench.scale import WORDS, memory
-from models.words import word_tokenizer
+from bench.scale import WORDS, memory, write_teacher
 
 STEPS = 200
 Sample = dict[str, float]
@@ -33,15 +32,6 @@ def write_text(path: Path, size: float, seed: int) -> Path:
     return path
 
 
-def write_teacher(path: Path) -> Path:
-    """A BERT of random weights with a head for masked words."""
-    tokenizer = word_tokenizer([*WORDS, "0123456789-"], len(WORDS))
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    BertForMaskedLM(BertConfig.from_dict({"vocab_size": len(tokenizer), **sizes})).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
-
-
 def command(folder: Path, gigabytes: float) -> list[str]:
     """The run: store=off, since answers about a vocabulary would fill the disk; the validation rows are few."""
     files = {"train": gigabytes * 1e9, "validation": 1e5, "test": 1e5}
@@ -49,7 +39,7 @@ def command(folder: Path, gigabytes: float) -> list[str]:
     return [
         *(sys.executable, "train.py", "data=files", "data/task=masked_lm", "store=off", "baseline=false"),
         *(f"data.{split}={path}" for split, path in paths.items()),
-        *("teacher=local", f"teacher.path={write_teacher(folder / 'teacher')}", "student=bert_small"),
+        *("teacher=local", f"teacher.path={write_teacher(folder / 'teacher', BertForMaskedLM)}", "student=bert_small"),
         *("student.num_hidden_layers=1", f"+trainer.max_steps={STEPS}", "trainer.enable_progress_bar=false"),
         *(f"cache_dir={folder / 'cache'}", f"hydra.run.dir={folder / 'run'}"),
     ]

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from data.examples import TEXTS, Examples
 from data.sources import hashes
 from data.task import OfRows, Task
 from potstill import fingerprint
-from potstill.errors import UserError
+from potstill.errors import UserError, check_counts
 
 Vary = Callable[[np.random.Generator], str]
 
@@ -35,13 +36,10 @@ class Augmentation(ABC):
     seed: int = 1
 
     turns: ClassVar[Sequence[Sequence[int]]]
-
     counted: ClassVar[Sequence[str]] = ("copies",)
 
     def __post_init__(self) -> None:
-        for name in self.counted:
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise UserError(f"data.augmentation.{name}: {value!r} is not a whole number above 0")
+        check_counts("data.augmentation", self, self.counted)
         if not isinstance(self.seed, int) or self.seed < 0:
             raise UserError(f"data.augmentation.seed: {self.seed!r} is not a whole number from 0 on")
 
@@ -66,10 +64,14 @@ def augmented(examples: Examples, task: Task, how: Augmentation) -> Examples:
         raise UserError(f"data/augmentation: texts of {task.name} cannot be varied; leave it out")
     rows = examples.train
     names = [name for name in TEXTS if name in rows.column_names]
-    vary = how.learnt(text for batch in rows.iter(batch_size=1000) for name in names for text in batch[name])
+
+    @cache
+    def vary() -> Callable[[str], Vary]:  # what is found in the cache need not be learnt
+        return how.learnt(text for batch in rows.iter(batch_size=1000) for name in names for text in batch[name])
+
     kept = {name: rows.features[name] for name in (*names, "where", "id", "loose_id", "label")}
     made = rows.map(
-        lambda batch: _variants(batch, names, vary, how, task.missing),
+        lambda batch: _variants(batch, names, vary(), how, task.missing),
         batched=True,
         batch_size=100,
         remove_columns=rows.column_names,

@@ -1,6 +1,6 @@
 """Variants of texts by words that a language model or word vectors think alike (TinyBERT)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -77,16 +77,14 @@ class Substitution(Augmentation):
 
     def likely(self, words: Sequence[str]) -> list[list[str]]:
         """What may stand in the place of each word; nothing for stop words, and for what is no word."""
-        said = self._said(words) if self.model else {}
+        free = {n for n, word in enumerate(words) if word.isalpha() and word.lower() not in ENGLISH_STOP_WORDS}
+        said = self._said(words, free) if self.model else {}
         return [
-            []
-            if not word.isalpha() or word.lower() in ENGLISH_STOP_WORDS
-            else said.get(place) or self._near(word.lower())
-            for place, word in enumerate(words)
+            said.get(place) or self._near(word.lower()) if place in free else [] for place, word in enumerate(words)
         ]
 
-    def _said(self, words: Sequence[str]) -> dict[int, list[str]]:
-        """What the language model says in the place of each word that is one piece."""
+    def _said(self, words: Sequence[str], free: Set[int]) -> dict[int, list[str]]:
+        """What the language model says in the place of each of these words that is one piece."""
         tokenizer, model = self._language_model
         most = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", LONGEST))
         encoding = tokenizer(
@@ -94,7 +92,7 @@ class Substitution(Augmentation):
         )
         places: dict[int, list[int]] = {}
         for position, word in enumerate(encoding.word_ids()):
-            if word is not None:
+            if word in free:
                 places.setdefault(word, []).append(position)
         single = {word: some[0] for word, some in places.items() if len(some) == 1}
         if not single:

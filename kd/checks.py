@@ -118,9 +118,12 @@ def check_taught(pairs: Sequence[Pair], teachers: Collection[str]) -> None:
         raise UserError(f"kd.label_weight=0: without labels {alone[0]} learns nothing")
 
 
-def check_chain(student: Draft) -> None:
-    """Refuse a run without labels in which nobody tells the student how its tags follow one another."""
-    if getattr(student.config, "crf", None) == EMISSIONS:
+def check_chain(learner: Draft, label_weight: float) -> None:
+    """Refuse a conditional random field over what are no tags, or one whose transitions nobody teaches."""
+    crf = getattr(learner.config, "crf", None)
+    if crf and learner.problem != TAGS:
+        raise UserError("student.crf: it is over the tags of words; say data/task=tagging, or student.crf=null")
+    if crf == EMISSIONS and not label_weight:
         raise UserError(
             "kd.label_weight=0: only labels teach a chain whose emissions are compared; say student.crf=marginals"
         )

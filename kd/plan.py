@@ -164,7 +164,8 @@ def make_plan(config: DictConfig) -> Plan:
     pairs = scheme.pairs(specs | {name: specs[of] for name, of in scheme.copies().items()})
     if not config.kd.label_weight:
         check_taught(pairs, teachers)
-        check_chain(drafts[STUDENT])
+    for draft in drafts.values():
+        check_chain(draft, config.kd.label_weight)
     check_lengths(config.data.max_length, [*drafts.values(), *(teacher.draft for teacher in teachers.values())])
     terms, notes = terms_of(pairs, config)
     notes += filter(None, [task.note(config.data.max_length)])

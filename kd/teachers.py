@@ -21,7 +21,7 @@ from models.network import Network
 from models.sources import Folder
 from models.transformer import Pretrained
 from potstill import fingerprint
-from potstill.errors import UserError
+from potstill.errors import UserError, check_counts
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,7 @@ class FineTuning:
     warmup: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise UserError(f"teacher.fine_tuning.{name}: {value!r} is not a whole number above 0")
+        check_counts("teacher.fine_tuning", self, ("epochs", "batch_size"))
 
     def optimisation(self, fused: bool) -> Optimisation:
         """How the weights move."""

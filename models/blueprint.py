@@ -15,14 +15,14 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from models.attention import can_record
 from models.crf import EMISSIONS, MARGINALS
 from models.embeddings import from_other_tokenizer, narrowed, word_vectors
-from models.heads import ANY_LABEL, MASKED, NUMBER, ONE_CLASS, TAGS, auto_model
+from models.heads import ANY_LABEL, MASKED, NUMBER, ONE_CLASS, auto_model
 from models.network import Network, is_in, parameter_count
 from models.output import ATTENTION, STATES, Spec
 from models.recurrent import RecurrentConfig
 from models.vocabulary import can_be_cut, cut_vocabulary
 from models.words import word_tokenizer
 from potstill import fingerprint
-from potstill.errors import UserError
+from potstill.errors import UserError, check_counts
 
 log = logging.getLogger(__name__)
 
@@ -224,25 +224,11 @@ class RecurrentBlueprint(Blueprint):
     sizes: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "classifier_size", "dropout")
 
     def __post_init__(self) -> None:
-        for size in (*self.sizes, "vocabulary_size"):
-            value = getattr(self, size)
-            if size != "dropout" and (not isinstance(value, int) or value < 1):
-                raise UserError(f"student.{size}: {value!r} is not a whole number above 0")
+        check_counts("student", self, [size for size in (*self.sizes, "vocabulary_size") if size != "dropout"])
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise UserError(f"student.dropout: {self.dropout!r} is not a number from 0 to below 1")
         if self.crf not in (None, MARGINALS, EMISSIONS):
             raise UserError(f"student.crf: {self.crf!r} is none of {MARGINALS}, {EMISSIONS}, null")
-
-    def draft(
-        self,
-        labels: Sequence[str],
-        teacher: Draft | None = None,
-        corpus: Corpus = NO_TEXTS,
-        problem: str = ONE_CLASS,
-    ) -> Draft:
-        if self.crf and problem != TAGS:
-            raise UserError("student.crf: it is over the tags of words; say data/task=tagging, or student.crf=null")
-        return super().draft(labels, teacher, corpus, problem)
 
     def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
         if self.vocabulary == "words":

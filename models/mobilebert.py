@@ -8,7 +8,7 @@ from models.blueprint import Blueprint, Corpus, Draft
 from models.heads import auto_model
 from models.network import Network
 from models.words import word_tokenizer
-from potstill.errors import UserError
+from potstill.errors import UserError, check_counts
 
 SIZES = ("hidden_size", "intra_bottleneck_size", "embedding_size", "num_attention_heads", "num_feedforward_networks")
 
@@ -43,13 +43,10 @@ class MobileBERT(Blueprint):
 
     def __post_init__(self) -> None:
         given = () if self.num_hidden_layers is None else ("num_hidden_layers",)
-        for size in (*SIZES, *given, "vocabulary_size"):
-            if not isinstance(value := getattr(self, size), int) or value < 1:
-                raise UserError(f"student.{size}: {value!r} is not a whole number above 0")
+        check_counts("student", self, (*SIZES, *given, "vocabulary_size"))
         if self.intra_bottleneck_size % self.num_attention_heads:
             width, heads = self.intra_bottleneck_size, self.num_attention_heads
             raise UserError(f"student.num_attention_heads: {heads} heads do not divide intra_bottleneck_size {width}")
-
         if self.hidden_size < self.embedding_size:
             narrow, wide = self.hidden_size, self.embedding_size
             raise UserError(f"student.hidden_size: {narrow} is narrower than student.embedding_size {wide}")

@@ -25,7 +25,7 @@ from models.network import Network, class_layer
 from models.sources import Folder, Source
 from models.words import word_tokenizer
 from potstill import fingerprint
-from potstill.errors import UserError
+from potstill.errors import UserError, check_counts
 
 LAYER = re.compile(r"^(.*\.layers?\.)(\d+)(\..*)$")
 HEAD_WIDTH = 64
@@ -115,10 +115,8 @@ class SmallTransformer(Blueprint):
     learning_rate: float = 5e-5
 
     def __post_init__(self) -> None:
-        for size in ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocabulary_size"):
-            value = getattr(self, size)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise UserError(f"student.{size}: {value!r} is not a whole number above 0")
+        sizes = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "vocabulary_size")
+        check_counts("student", self, [size for size in sizes if getattr(self, size) is not None])
 
     def tokenizer(self, teacher: Draft | None, corpus: Corpus) -> PreTrainedTokenizerFast:
         return teacher.tokenizer if teacher else word_tokenizer(corpus.texts(), self.vocabulary_size)

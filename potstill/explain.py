@@ -48,10 +48,10 @@ def place_of(key: str, places: Mapping[str, str]) -> str:
 
 
 def lines_of(path: Path) -> Iterator[tuple[str, int]]:
-    """The keys of a yaml file, joined by dots, with their lines."""
+    """The keys of a yaml file, joined by dots, with their lines; of one without keys the place of that."""
     node = yaml.compose(path.read_text(encoding="utf-8"))
     if node is not None:
-        yield from _walk(node, "")
+        yield from _walk(node, "") if node.value else [("", node.start_mark.line + 1)]
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -72,4 +72,4 @@ def _walk(node: yaml.Node, key: str) -> Iterator[tuple[str, int]]:
 
 
 def _join(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else name
+    return ".".join(filter(None, (key, name)))

@@ -10,7 +10,7 @@ from data.augmentation import Augmentation, Vary, augmented
 from data.classification import Classification
 from data.examples import Split, prepare
 from data.question_answering import QuestionAnswering
-from data.sources import Columns, hashes
+from data.sources import Columns, hashes, write_table
 from data.tagging import Tagging
 from data.task import IGNORED
 from potstill.errors import UserError
@@ -116,3 +116,14 @@ def test_chance_of_a_row_does_not_depend_on_how_rows_are_batched():
     ]
     assert numbers[0] == numbers[1]
     assert np.all([len(some) > 0 for some in numbers])
+
+
+def test_what_is_found_in_the_cache_is_not_learnt_again(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "train.arrow"
+    rows = examples()
+    write_table(rows.train, rows.train.features, path)
+    rows = replace(rows, train=Dataset.from_file(str(path)))
+    first = list(augmented(rows, Classification(), Numbering()).unlabelled["text"])
+    monkeypatch.setattr(Numbering, "learnt", None)
+    assert list(augmented(rows, Classification(), Numbering()).unlabelled["text"]) == first
