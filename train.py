@@ -47,7 +47,7 @@ OmegaConf.register_new_resolver("first", lambda *values: next(value for value in
 
 @hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "conf"), config_name="train")
 def main(config: DictConfig) -> float | None:
-    """Do what the config says; gives the student's score, for sweeps.
+    """Do what the config says; gives the student's score in validation, for sweeps.
 
     In a sweep a job that cannot run says why and the others go on; `command_line` then ends with an error.
     """
@@ -56,6 +56,8 @@ def main(config: DictConfig) -> float | None:
     try:
         if config.resume:
             config, overrides = resumed(config, overrides)
+        if "budget" in config and HydraConfig.get().mode == RunMode.RUN:
+            raise UserError("hparams_search=budget: a search is many runs; add -m")
         if config.explain:
             print(explain(config, overrides))
             return None
@@ -89,7 +91,7 @@ def sweep_job(config: DictConfig, overrides: list[str]) -> float | None:
 
 
 def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
-    """Plan all stages, then run those that have not ended yet; gives the last one's score."""
+    """Plan all stages, then run those that have not ended yet; gives the last one's score in validation."""
     folder = Path(config.run_dir)
     refuse_taken(folder, config)
     begun = config.resume and (folder / STAGES).exists()
@@ -114,7 +116,7 @@ def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
 
 
 def run(config: DictConfig, overrides: list[str]) -> float | None:
-    """Plan; teacher, student, baseline; report."""
+    """Plan; teacher, student, baseline; report. Gives the student's score in validation."""
     folder = Path(config.run_dir)
     refuse_taken(folder, config)
     plan = make_plan(config)
@@ -138,12 +140,13 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
         student.save(folder / "student")
         seconds = {"teacher_seconds": teacher_seconds, "store_seconds": store_seconds}
         seconds |= {"distill_seconds": distilled.seconds}
-        seconds = {part: now + seconds_before(folder, part) for part, now in seconds.items()} | {"updates": updates}
-        score = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, seconds, overrides)
+        seconds = {part: now + seconds_before(folder, part) for part, now in seconds.items()}
+        facts = seconds | {"updates": updates, "validation_score": distilled.score}
+        report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, facts, overrides)
     finally:
         for logger in loggers:
             logger.finish()
-    return score
+    return distilled.score
 
 
 def report(
@@ -151,9 +154,9 @@ def report(
     plan: Plan,
     config: DictConfig,
     others: dict[str, Network | None],
-    seconds: dict[str, float],
+    facts: dict[str, float | None],
     overrides: list[str],
-) -> float:
+) -> None:
     """Measure the student as it was saved, beside teacher and baseline, and write the report."""
     networks = {role: network for role, network in others.items() if network is not None}
     exits = load_exits(folder / "student")
@@ -165,11 +168,10 @@ def report(
     content: dict[str, Any] = {"task": plan.task.name, "metric": plan.task.metric, "split": "test"}
     content |= {role: figures.get(role) for role in ("teacher", "student", "baseline")}
     content |= {"exits": {name: figures[name] for name in exits}}
-    content |= comparison(figures) | seconds
+    content |= comparison(figures) | facts
     content |= {"versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}}
     (folder / "report.json").write_text(json.dumps(content | {"overrides": overrides}, indent=2))
     print(f"\n{write_report(folder)}\nsaved in {folder}", flush=True)
-    return figures["student"]["score"]
 
 
 def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:
@@ -254,6 +256,7 @@ def users_mistake(error: BaseException) -> str | None:
 def command_line() -> int:
     """Run `main`; a user's mistake becomes one line, a fault of ours keeps its traceback."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would cut tracebacks and exit by itself
+    quiet()
     failed.clear()
     try:
         sys.argv[1:] = sweeps.gone_on(sys.argv[1:])

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from data.batches import EncodedExamples
 from data.examples import Examples
 from data.module import Batches
 from data.task import Task
@@ -43,10 +44,20 @@ def evaluate(
         network.cpu()
         figures[role] = {"score": scores[task.metric], "scores": scores, **size(network), "latency_ms": {}}
     for count in BATCH_SIZES:
-        typical = test.__getitems__(typical_rows(test.lengths(np.arange(len(test))), count))
-        for role, milliseconds in latencies(networks, typical["encodings"], REPEATS[count]).items():
+        for role, milliseconds in _latencies(networks, test, count).items():
             figures[role]["latency_ms"][str(count)] = milliseconds
     return figures, predictions
+
+
+def cost(network: Network, rows: Dataset, task: Task, max_length: int) -> dict[str, Any]:
+    """`parameters`, `megabytes` and `latency_ms` (batch 1) of a network, as a report on these rows would state them."""
+    encoded = Batches(rows, rows, [network.tokenizer], max_length, 1, 1, task=task).train
+    return {**size(network), "latency_ms": _latencies({"": network.eval()}, encoded, 1)[""]}
+
+
+def _latencies(networks: Mapping[str, Network], rows: EncodedExamples, count: int) -> dict[str, float]:
+    typical = rows.__getitems__(typical_rows(rows.lengths(np.arange(len(rows))), count))
+    return latencies(networks, typical["encodings"], REPEATS[count])
 
 
 def scored(

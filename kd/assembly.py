@@ -106,7 +106,8 @@ class Assembly:
         bar = self.config.trainer.enable_progress_bar
         storing = Storing(plan.store, frozen, plan.task, plan.max_length, bar)
         log.info("student: distilling")
-        fitted = self._fit(distiller, batches, self.folder / "distill", [storing], max_epochs=plan.epochs)
+        own = instantiate(self.config.get("callbacks") or {}, _convert_="all").values()
+        fitted = self._fit(distiller, batches, self.folder / "distill", [storing, *own], max_epochs=plan.epochs)
         student = distiller.network(plan.scheme.outcome)
         if not plan.scheme.keeps_exits:
             student.exits = None

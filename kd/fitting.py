@@ -23,10 +23,17 @@ LAST, BEST, DONE = "last.ckpt", "best.ckpt", "done.json"
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit took: seconds, those before an interruption included, and updates of the weights."""
+    """What a fit took and gave.
+
+    Args:
+        seconds: those before an interruption included.
+        updates: of the weights.
+        score: the best one in validation, whose weights were kept; None where the fit was too short for one.
+    """
 
     seconds: float
     updates: int
+    score: float | None = None
 
 
 class LastState(Callback):
@@ -113,7 +120,9 @@ def fit(
         if start:
             log.info("going on from %s", start)
         trainer.fit(distiller, batches, ckpt_path=start, weights_only=False)
-        _finish(trainer, folder, Fitted(distiller.seconds, trainer.global_step))
+        best: Any = trainer.checkpoint_callback
+        score = None if best.best_model_score is None else best.best_model_score.item()
+        _finish(trainer, folder, Fitted(distiller.seconds, trainer.global_step, score))
     state = torch.load(folder / BEST, map_location="cpu", weights_only=False)["state_dict"]
     distiller.load_state_dict(state)
     return Fitted(**json.loads((folder / DONE).read_text()))

@@ -6,7 +6,7 @@ A stage is a list of overrides on top of the run's own. All stages but the last 
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from kd.plan import make_plan
+from kd.plan import Plan, make_plan
 from kd.schemes.base import STUDENT
 from potstill.errors import UserError
 
@@ -82,7 +82,15 @@ def plan_stages(configs: dict[str, DictConfig]) -> dict[str, str]:
     Raises:
         UserError: a stage asks for something that cannot be.
     """
-    plans = {}
+    return {name: text for name, _, text in planned(configs)}
+
+
+def planned(configs: dict[str, DictConfig]) -> Iterator[tuple[str, Plan, str]]:
+    """The name, the plan and its text of each stage in turn.
+
+    Raises:
+        UserError: a stage asks for something that cannot be.
+    """
     with tempfile.TemporaryDirectory() as place:
         for name, config in configs.items():
             planned = OmegaConf.merge(config, {"stages_dir": place})
@@ -91,9 +99,8 @@ def plan_stages(configs: dict[str, DictConfig]) -> dict[str, str]:
                 plan = make_plan(planned)
             except UserError as error:
                 raise UserError(f"stages.{name}: {error}".replace(place, config.stages_dir)) from error
-            plans[name] = str(plan).replace(place, config.stages_dir)
+            yield name, plan, str(plan).replace(place, config.stages_dir)
             plan.drafts[STUDENT].save_outline(Path(place) / name / STUDENT)
-    return plans
 
 
 def updates_before(start_from: str | None, task: str) -> int:

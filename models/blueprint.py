@@ -139,6 +139,10 @@ class Draft:
             kind, wanted = self.config.model_type, self.problem.replace("_", " ")
             raise UserError(f"{kind}: transformers has no such network for {wanted}") from error
 
+    def untrained(self) -> Network:
+        """The network with random weights, whatever it will start from: as large and as fast as it will be."""
+        return Network(auto_model(self.problem).from_config(self.config), self.tokenizer, self.spec)
+
     def network(self, teacher: Network | None = None) -> Network:
         """The network with its first weights; random ones follow torch's seed."""
         return Network(self.blueprint.weights(self, teacher), self.tokenizer, self.spec)

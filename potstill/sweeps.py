@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,8 +26,8 @@ NOTE = "POTSTILL_FAILED"  # where a job writes why it ended
 failed: list[str] = []  # what failed in the sweep that has just ended
 
 
-def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], quiet: bool) -> float:
-    """One run of a sweep; gives its score.
+def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], quiet: bool) -> float | None:
+    """One run of a sweep; gives its score in validation.
 
     A run that has ended before is not repeated, one that was interrupted goes on. So that several processes can train
     together in a job, it is a command without any sweep about it: `train.py resume=FOLDER`.
@@ -61,8 +62,7 @@ class JobError(Exception):
 
 
 def _in_a_process(folder: Path, quiet: bool) -> int:
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    command = [sys.executable, str(Path(__file__).parent.parent / "train.py"), f"resume='{quoted}'"]
+    command = [sys.executable, str(Path(__file__).parent.parent / "train.py"), f"resume={quoted(folder)}"]
     environment = os.environ | {NOTE: str(folder / FAILED)}
     if not quiet:
         return subprocess.run(command, check=False, env=environment).returncode
@@ -70,9 +70,20 @@ def _in_a_process(folder: Path, quiet: bool) -> int:
         return subprocess.run(command, check=False, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
 
 
-def score_of(folder: Path) -> float:
-    """The student's score of a run that has ended."""
-    return json.loads((folder / REPORT).read_text())["student"]["score"]
+def quoted(value: object) -> str:
+    """A text as Hydra's command line takes it, whatever is in it."""
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def as_typed(overrides: Sequence[str]) -> str:
+    """Overrides as a shell takes them."""
+    return " ".join(shlex.quote(override) for override in overrides)
+
+
+def score_of(folder: Path) -> float | None:
+    """The student's score in validation; None where its run was too short for one."""
+    return json.loads((folder / REPORT).read_text())["validation_score"]
 
 
 def note_failure(reason: str, place: Path | None = None) -> None:

@@ -13,6 +13,8 @@ ALLOWED = {
     "kd": {"potstill", "data", "models"},
     "deploy": {"potstill", "data", "models"},
     "reports": set(),
+    "search": {"potstill", "data", "models", "kd", "deploy", "reports"},
+    "hydra_plugins": {"search"},
 }
 
 

@@ -1,0 +1,1 @@
+"""The most accurate student within a budget of time and size."""

@@ -1,0 +1,194 @@
+"""The search: what fits the budget is trained, and what it comes to decides what is tried next."""
+
+import os
+from pathlib import Path
+
+import optuna
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from optuna.trial import Trial, TrialState
+
+from potstill import sweeps
+from potstill.errors import UserError, check_counts
+from search.budget import Budget, Cost, Scales
+from search.outcome import (
+    COST,
+    FAILED,
+    FOLDER,
+    OUTCOME,
+    OVER,
+    OVERRIDES,
+    PRUNED,
+    REFUSED,
+    REPEATED,
+    TRAINED,
+    conclusion,
+    said,
+)
+from search.pruning import pruned
+from search.space import space_of
+
+SPACE = "space"
+PATIENCE = 50  # candidates in a row of which none is to be trained
+HOPELESS = 8  # candidates at the beginning that are all refused
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Search:
+    """Asks Optuna for candidates, measures them, has those within the budget trained, and tells what they came to.
+
+    It maximises the score in validation, and minimises latency and size. What is known stands in the storage: a
+    search that was interrupted goes on.
+
+    Args:
+        config: of the sweep.
+        loader: composes the configs of its runs.
+        launcher: runs them.
+        arguments: of the command line.
+    """
+
+    def __init__(self, config: DictConfig, loader: ConfigLoader, launcher: Launcher, arguments: list[str]):
+        self.config, self.loader, self.launcher, self.arguments = config, loader, launcher, arguments
+        self.settings = config.budget
+        check_counts("budget", self.settings, ["students"])
+        self.budget = Budget(self.settings.latency_ms, self.settings.size_mb)
+        parser = OverridesParser.create(config_loader=loader)
+        self.space = space_of(self.settings.space, self.settings.sizes, arguments, parser)
+        self.folder = Path(config.hydra.sweep.dir).absolute()
+        self.storage = self.settings.storage or f"sqlite:///{self.folder / 'search.db'}"
+        self.scales, self.launched = Scales(), 0
+
+    def run(self) -> str:
+        """Search; prints and gives what came of it."""
+        if self.config.plan:
+            print(text := f"search    {self.settings.students} students within {self.budget}, out of {self.space}")
+            return text
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.study = self._study()
+        OmegaConf.save(self.config, self.folder / "multirun.yaml")
+        self._ask_again()
+        while batch := self._batch():
+            self._train(batch)
+        text = conclusion(self.study, self.folder, self.budget)
+        (self.folder / "search.md").write_text(text, encoding="utf-8")
+        print(text, flush=True)
+        return text
+
+    def _study(self) -> optuna.Study:
+        study = optuna.create_study(
+            study_name="search",
+            storage=self.storage,
+            directions=["maximize", "minimize", "minimize"],
+            load_if_exists=True,
+        )
+        known = study.user_attrs.setdefault(SPACE, str(self.space))
+        if known != str(self.space):
+            raise UserError(f"hydra.sweep.dir: {self.folder} holds a search of other choices; take another folder")
+        study.set_user_attr(SPACE, known)
+        study.sampler = instantiate(self.settings.sampler, seed=len(study.trials))
+        return study
+
+    def _ask_again(self) -> None:
+        """Take up the candidates that were in training when a search was interrupted."""
+        for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
+            self.study.tell(trial.number, state=TrialState.FAIL)
+            if COST in trial.user_attrs:
+                self.study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+
+    def _batch(self) -> list[Trial]:
+        """As many candidates as run at once, fewer at the end, none when enough were trained or no new one is found."""
+        trained = [trial for trial in self.study.trials if trial.user_attrs.get(OUTCOME) in (TRAINED, PRUNED, FAILED)]
+        wanted = min(self._at_once(), self.settings.students - len(trained))
+        batch: list[Trial] = []
+        misses = 0
+        while len(batch) < wanted and misses < PATIENCE:
+            trial = self.study.ask()
+            admitted = self._is_admitted(trial)
+            misses = 0 if admitted else misses + 1
+            batch += [trial] if admitted else []
+        return batch
+
+    def _at_once(self) -> int:
+        jobs = OmegaConf.select(self.config, "hydra.launcher.n_jobs", default=1)
+        return jobs if jobs > 0 else os.cpu_count() or 1
+
+    def _is_admitted(self, trial: Trial) -> bool:
+        """Whether a candidate is to be trained."""
+        if COST not in trial.user_attrs and not self._is_measured(trial):
+            return False
+        cost = trial.user_attrs[COST]
+        excess = self.budget.excess(cost)
+        for bound, share in excess.items():
+            trial.set_constraint(bound, share)
+        if max(excess.values(), default=0.0) > 0:
+            return self._end(trial, OVER, _values(0.0, cost))
+        print(said(trial, "within the budget"), flush=True)
+        return True
+
+    def _is_measured(self, trial: Trial) -> bool:
+        """Whether a candidate is new and can be; if so, what it costs is known after this."""
+        overrides = self.space.overrides(trial)
+        if any(other.user_attrs.get(OVERRIDES) == overrides for other in self.study.trials):
+            return self._end(trial, REPEATED)
+        trial.set_user_attr(OVERRIDES, overrides)
+        trial.set_user_attr(FOLDER, str(trial.number))
+        try:
+            trial.set_user_attr(COST, self._cost(overrides))
+        except (UserError, HydraException, OmegaConfBaseException) as error:
+            return self._refuse(trial, " ".join(str(error).split()))
+        return True
+
+    def _refuse(self, trial: Trial, reason: str) -> bool:
+        """End a candidate that cannot be.
+
+        Raises:
+            UserError: none of the first ones could, which has likely nothing to do with what is searched.
+        """
+        self._end(trial, REFUSED, reason=reason)
+        if all(COST not in other.user_attrs for other in self.study.trials) and len(self.study.trials) >= HOPELESS:
+            raise UserError(f"hparams_search: no candidate can be trained; the last one: {reason}")
+        return False
+
+    def _cost(self, overrides: list[str]) -> Cost:
+        config = self.loader.load_sweep_config(self.config, overrides)
+        with open_dict(config):
+            config.pop("hydra")
+        config.run_dir = str(self.folder)
+        return self.scales.cost(config, overrides)
+
+    def _train(self, batch: list[Trial]) -> None:
+        first, self.launched = self.launched, self.launched + len(batch)
+        self.launcher.launch([self._job(trial) for trial in batch], initial_job_idx=first)
+        ended = pruned(self.storage)
+        for number, trial in enumerate(batch, start=first):
+            folder = self.folder / trial.user_attrs[FOLDER]
+            if (folder / sweeps.REPORT).exists():
+                self._end(trial, TRAINED, _values(sweeps.score_of(folder) or 0.0, trial.user_attrs[COST]))
+            elif str(folder) in ended:
+                (sweeps.failures(str(self.folder)) / f"{number}.txt").unlink(missing_ok=True)
+                self._end(trial, PRUNED, _values(ended[str(folder)].values[0], trial.user_attrs[COST]))
+            else:
+                self._end(trial, FAILED, reason=(folder / sweeps.FAILED).read_text(encoding="utf-8").strip())
+
+    def _job(self, trial: Trial) -> list[str]:
+        overrides = trial.user_attrs[OVERRIDES]
+        prunes = any(override.startswith("callbacks=") and "pruning" in override for override in overrides)
+        storage = [f"callbacks.pruning.storage={sweeps.quoted(self.storage)}"] if prunes else []
+        return [*overrides, *storage, f"hydra.sweep.subdir={trial.user_attrs[FOLDER]}"]
+
+    def _end(self, trial: Trial, outcome: str, values: list[float] | None = None, reason: str = "") -> bool:
+        trial.set_user_attr(OUTCOME, outcome)
+        self.study.tell(trial, values, state=TrialState.COMPLETE if values else TrialState.FAIL)
+        if outcome != REPEATED:
+            print(said(trial, f"{outcome}: {reason:.200}" if reason else outcome), flush=True)
+        return False
+
+
+def _values(score: float, cost: Cost) -> list[float]:
+    return [score, cost["latency_ms"], cost["megabytes"]]
