@@ -52,7 +52,7 @@ def main(config: DictConfig) -> float | None:
     In a sweep a job that cannot run says why and the others go on; `command_line` then ends with an error.
     """
     quiet()
-    overrides = list(HydraConfig.get().overrides.task)
+    overrides = sweeps.plain(HydraConfig.get().overrides.task)
     try:
         if config.resume:
             config, overrides = resumed(config, overrides)
@@ -79,7 +79,7 @@ def main(config: DictConfig) -> float | None:
 def sweep_job(config: DictConfig, overrides: list[str]) -> float | None:
     """One run of a sweep, in a process of its own; None where it failed."""
     folder, hydra_config = Path(config.run_dir).absolute(), HydraConfig.get()
-    quiet = "BasicLauncher" not in hydra_config.launcher._target_
+    quiet = sweeps.quiet or "BasicLauncher" not in hydra_config.launcher._target_
     try:
         return sweeps.run_job(folder, overrides, partial(save_config, folder, config, overrides), quiet)
     except (sweeps.JobError, UserError) as error:

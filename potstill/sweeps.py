@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,9 +22,11 @@ log = logging.getLogger(__name__)
 
 OVERRIDES, REPORT, FAILED, OUTPUT = "overrides.yaml", "report.json", "failed.txt", "output.txt"
 GOING_ON = "sweep.resume="
+RECIPE = "+experiment@_global_="  # beside experiment=recipes, which is taken
 NOTE = "POTSTILL_FAILED"  # where a job writes why it ended
 
 failed: list[str] = []  # what failed in the sweep that has just ended
+quiet = False  # whether what jobs say goes into files, though one runs at a time
 
 
 def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], quiet: bool) -> float | None:
@@ -70,10 +73,17 @@ def _in_a_process(folder: Path, quiet: bool) -> int:
         return subprocess.run(command, check=False, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
 
 
+def plain(overrides: Sequence[str]) -> list[str]:
+    """Overrides with the recipe that experiment=recipes chose as one would say it for that recipe alone."""
+    chosen = [override.removeprefix(RECIPE) for override in overrides if override.startswith(RECIPE)]
+    others = [override for override in overrides if not override.startswith((RECIPE, "experiment="))]
+    return [*(f"experiment={name}" for name in chosen), *others] if chosen else list(overrides)
+
+
 def quoted(value: object) -> str:
     """A text as Hydra's command line takes it, whatever is in it."""
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    doubled = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), str(value))
+    return f"'{doubled}'"
 
 
 def as_typed(overrides: Sequence[str]) -> str:

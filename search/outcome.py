@@ -15,7 +15,7 @@ from search.budget import Budget
 TRAINED, PRUNED, FAILED = "trained", "pruned", "failed"
 REFUSED, OVER, REPEATED = "refused", "over the budget", "seen before"
 OUTCOME, OVERRIDES, COST, FOLDER = "outcome", "overrides", "cost", "folder"
-OF_THE_SEARCH = ("baseline=", "callbacks=", "callbacks.")  # what a run of the winner alone can do without
+OF_THE_SEARCH = ("baseline=", "callbacks=", "callbacks.", "launcher=")  # what a run of the winner alone can do without
 
 
 def said(trial: Trial, what: str) -> str:
@@ -34,7 +34,7 @@ def conclusion(study: optuna.Study, folder: Path, budget: Budget) -> str:
     front = [trial for trial in study.best_trials if trial.user_attrs.get(OUTCOME) == TRAINED]
     if not front:
         return "\n".join([*lines, _why_none(study, budget), ""])
-    front.sort(key=lambda trial: trial.values, reverse=True)
+    front.sort(key=lambda trial: (-trial.values[0], *trial.values[1:]))
     rows = [_row(trial, _report(folder, trial)) for trial in front]
     metric = _report(folder, front[0])["metric"]
     header = ["", f"{metric}, validation", "test", "ms, batch 1", "megabytes", "folder"]

@@ -11,6 +11,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from optuna.samplers import RandomSampler
 from optuna.trial import Trial, TrialState
 
 from potstill import sweeps
@@ -71,8 +72,12 @@ class Search:
             return text
         self.folder.mkdir(parents=True, exist_ok=True)
         self.study = self._study()
+        seed = len(self.study.trials)
+        self.sampler, self.chance = instantiate(self.settings.sampler, seed=seed), RandomSampler(seed)
+        self.study.sampler = self.sampler
         OmegaConf.save(self.config, self.folder / "multirun.yaml")
         self._ask_again()
+        sweeps.quiet = True
         while batch := self._batch():
             self._train(batch)
         text = conclusion(self.study, self.folder, self.budget)
@@ -91,7 +96,6 @@ class Search:
         if known != str(self.space):
             raise UserError(f"hydra.sweep.dir: {self.folder} holds a search of other choices; take another folder")
         study.set_user_attr(SPACE, known)
-        study.sampler = instantiate(self.settings.sampler, seed=len(study.trials))
         return study
 
     def _ask_again(self) -> None:
@@ -135,7 +139,9 @@ class Search:
         """Whether a candidate is new and can be; if so, what it costs is known after this."""
         overrides = self.space.overrides(trial)
         if any(other.user_attrs.get(OVERRIDES) == overrides for other in self.study.trials):
+            self.study.sampler = self.chance  # the other one would say so again
             return self._end(trial, REPEATED)
+        self.study.sampler = self.sampler
         trial.set_user_attr(OVERRIDES, overrides)
         trial.set_user_attr(FOLDER, str(trial.number))
         try:

@@ -15,6 +15,7 @@ NEEDED = {
     "scheme/codistillation_apart": ["scheme.folder=a", "scheme.name=a", "scheme.others=[b]"],
     "data/files": ["data.train=a.csv"],
     "teacher/local": ["teacher.path=a"],
+    "callbacks/pruning": ["callbacks.pruning.storage=sqlite:///a.db"],
 }
 
 

@@ -12,7 +12,7 @@ from kd.stages import compose_stages, plan_stages
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
-OWN = {"sample", "scheme_table"}
+OWN = {"sample", "scheme_table", "recipes"}
 TAGGERS = {"izsak_cnn_lstm", "hahn_choi", "xtremedistil"}
 
 

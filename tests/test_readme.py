@@ -16,7 +16,7 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.star
 
 
 def test_the_commands_are_found():
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 9
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -30,6 +30,9 @@ def test_a_command_plans(command, monkeypatch, tmp_path, folder, fine_tuned, cap
     outputs = [f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep", f"cache_dir={tmp_path}/cache"]
     monkeypatch.setattr(sys, "argv", ["train.py", *words, "plan=true", *outputs])
     assert train.command_line() == 0
+    if "hparams_search" in command:
+        assert "search    20 students within 2 ms and 5 MB" in capfd.readouterr().out
+        return
     jobs = 9 if "student=bilstm,bert_small" in command or "kd=response,feature" in command else 1
     assert capfd.readouterr().out.count("training  ") == jobs
 

@@ -95,6 +95,15 @@ def test_what_is_missing_or_failed_runs_again_and_nothing_else(sweep, tmp_path):
     assert reports(folder).keys() == before.keys()
 
 
+def test_recipes_are_runs_of_their_own(sweep, tmp_path):
+    done = sweep("experiment=recipes", "+experiment@_global_=izsak_cnn_lstm,teacher_free", "student=bilstm")
+    assert done.returncode == 1
+    assert "words in the train split" in (tmp_path / "sweep" / "0" / "failed.txt").read_text()
+    (report,) = reports(tmp_path / "sweep").values()
+    assert report["overrides"][0] == "experiment=teacher_free"
+    assert "experiment=recipes" not in report["overrides"]
+
+
 def test_a_job_that_is_killed_is_told(sweep, tmp_path, monkeypatch):
     """As by the system, where memory is short."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

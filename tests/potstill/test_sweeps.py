@@ -1,6 +1,8 @@
 import os
+import shlex
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from potstill import sweeps
@@ -36,6 +38,17 @@ class TestGoneOn:
         a_sweep(tmp_path / "first", "seed=1,2")
         with pytest.raises(UserError, match=r"sweep\.resume=true: no sweep of these overrides in"):
             sweeps.gone_on(["-m", "seed=1", "sweep.resume=true"], tmp_path)
+
+
+def test_a_recipe_of_all_is_named_as_alone():
+    assert sweeps.plain(["+experiment@_global_=pkd", "experiment=recipes", "seed=2"]) == ["experiment=pkd", "seed=2"]
+    assert sweeps.plain(["experiment=recipes", "seed=2"]) == ["experiment=recipes", "seed=2"]
+
+
+@pytest.mark.parametrize("text", ["plain", "it's", "a\\b", "a\\'b", "a\\", "(1), a=b"])
+def test_any_text_can_be_quoted(text):
+    assert OverridesParser.create().parse_override(f"a={sweeps.quoted(text)}").value() == text
+    assert shlex.split(sweeps.as_typed([text])) == [text]
 
 
 class TestSummary:
