@@ -56,7 +56,7 @@ def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], qu
         return score_of(folder)
     if code := _in_a_process(folder, quiet):
         note_failure(f"ended by exit code {code}", folder / FAILED)
-        raise JobError((folder / FAILED).read_text(encoding="utf-8").strip())
+        raise JobError(reason_of(folder))
     return score_of(folder)
 
 
@@ -89,6 +89,11 @@ def quoted(value: object) -> str:
 def as_typed(overrides: Sequence[str]) -> str:
     """Overrides as a shell takes them."""
     return " ".join(shlex.quote(override) for override in overrides)
+
+
+def reason_of(folder: Path) -> str:
+    """Why a run of a sweep failed; empty where nothing was written down."""
+    return path.read_text(encoding="utf-8").strip() if (path := folder / FAILED).exists() else ""
 
 
 def score_of(folder: Path) -> float | None:

@@ -17,6 +17,7 @@ from potstill.errors import UserError
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 RUN = "run"
+VALIDATIONS = ": validations of stage "
 
 
 class PrunedError(UserError):
@@ -31,6 +32,7 @@ class Pruning(Callback):
 
     Args:
         storage: of the scores: a database's address.
+        study: what the names of the studies there begin with; runs of the same one are compared.
         pruner: decides by scores alone, such as `optuna.pruners.MedianPruner`.
         run_dir: names the run.
 
@@ -38,8 +40,8 @@ class Pruning(Callback):
         PrunedError: from training, in every process.
     """
 
-    def __init__(self, storage: str, pruner: BasePruner, run_dir: str):
-        self.storage, self.pruner, self.run_dir = storage, pruner, run_dir
+    def __init__(self, storage: str, study: str, pruner: BasePruner, run_dir: str):
+        self.storage, self.study, self.pruner, self.run_dir = storage, study, pruner, run_dir
         self.scores: dict[int, float] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -75,20 +77,20 @@ class Pruning(Callback):
 
     def _study(self) -> optuna.Study:
         folder = Path(self.run_dir)
-        stage = folder.name if folder.parent.name == STAGES else "the last one"
+        stage = folder.name if folder.parent.name == STAGES else "last"
         return optuna.create_study(
-            study_name=f"validations, stage {stage}",
+            study_name=f"{self.study}{VALIDATIONS}{stage}",
             storage=self.storage,
             direction="maximize",
             load_if_exists=True,
         )
 
 
-def pruned(storage: str) -> Mapping[str, FrozenTrial]:
-    """The trials of the runs that were pruned, by their folders."""
+def pruned(storage: str, study: str) -> Mapping[str, FrozenTrial]:
+    """The trials of the runs of a study that were pruned, by their folders."""
     found: dict[str, FrozenTrial] = {}
     for name in optuna.get_all_study_names(storage):
-        if name.startswith("validations"):
+        if name.startswith(f"{study}{VALIDATIONS}"):
             trials = optuna.load_study(study_name=name, storage=storage).get_trials(states=(TrialState.PRUNED,))
             found |= {trial.user_attrs[RUN]: trial for trial in trials}
     return found

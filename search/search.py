@@ -63,6 +63,7 @@ class Search:
         self.space = space_of(self.settings.space, self.settings.sizes, arguments, parser)
         self.folder = Path(config.hydra.sweep.dir).absolute()
         self.storage = self.settings.storage or f"sqlite:///{self.folder / 'search.db'}"
+        self.name = self.settings.study or self.folder.name
         self.scales, self.launched = Scales(), 0
 
     def run(self) -> str:
@@ -87,7 +88,7 @@ class Search:
 
     def _study(self) -> optuna.Study:
         study = optuna.create_study(
-            study_name="search",
+            study_name=self.name,
             storage=self.storage,
             directions=["maximize", "minimize", "minimize"],
             load_if_exists=True,
@@ -124,7 +125,8 @@ class Search:
 
     def _is_admitted(self, trial: Trial) -> bool:
         """Whether a candidate is to be trained."""
-        if COST not in trial.user_attrs and not self._is_measured(trial):
+        overrides = self.space.overrides(trial)
+        if COST not in trial.user_attrs and not self._is_measured(trial, overrides):
             return False
         cost = trial.user_attrs[COST]
         excess = self.budget.excess(cost)
@@ -135,9 +137,8 @@ class Search:
         print(said(trial, "within the budget"), flush=True)
         return True
 
-    def _is_measured(self, trial: Trial) -> bool:
+    def _is_measured(self, trial: Trial, overrides: list[str]) -> bool:
         """Whether a candidate is new and can be; if so, what it costs is known after this."""
-        overrides = self.space.overrides(trial)
         if any(other.user_attrs.get(OVERRIDES) == overrides for other in self.study.trials):
             self.study.sampler = self.chance  # the other one would say so again
             return self._end(trial, REPEATED)
@@ -171,7 +172,7 @@ class Search:
     def _train(self, batch: list[Trial]) -> None:
         first, self.launched = self.launched, self.launched + len(batch)
         self.launcher.launch([self._job(trial) for trial in batch], initial_job_idx=first)
-        ended = pruned(self.storage)
+        ended = pruned(self.storage, self.name)
         for number, trial in enumerate(batch, start=first):
             folder = self.folder / trial.user_attrs[FOLDER]
             if (folder / sweeps.REPORT).exists():
@@ -180,13 +181,14 @@ class Search:
                 (sweeps.failures(str(self.folder)) / f"{number}.txt").unlink(missing_ok=True)
                 self._end(trial, PRUNED, _values(ended[str(folder)].values[0], trial.user_attrs[COST]))
             else:
-                self._end(trial, FAILED, reason=(folder / sweeps.FAILED).read_text(encoding="utf-8").strip())
+                self._end(trial, FAILED, reason=sweeps.reason_of(folder) or "it left no report")
 
     def _job(self, trial: Trial) -> list[str]:
         overrides = trial.user_attrs[OVERRIDES]
         prunes = any(override.startswith("callbacks=") and "pruning" in override for override in overrides)
-        storage = [f"callbacks.pruning.storage={sweeps.quoted(self.storage)}"] if prunes else []
-        return [*overrides, *storage, f"hydra.sweep.subdir={trial.user_attrs[FOLDER]}"]
+        where = {"storage": self.storage, "study": self.name} if prunes else {}
+        pruning = [f"callbacks.pruning.{key}={sweeps.quoted(value)}" for key, value in where.items()]
+        return [*overrides, *pruning, f"hydra.sweep.subdir={trial.user_attrs[FOLDER]}"]
 
     def _end(self, trial: Trial, outcome: str, values: list[float] | None = None, reason: str = "") -> bool:
         trial.set_user_attr(OUTCOME, outcome)

@@ -38,7 +38,7 @@ def test_a_hopeless_run_ends_and_a_good_one_does_not(distil, storage, tmp_path):
     good = distil("good", median(1), "student.learning_rate=3e-2")
     with pytest.raises(PrunedError, match=r"^pruned: val/accuracy was 0\.\d+ after validation 1, where other runs"):
         distil("bad", median(1), "student.learning_rate=0", "seed=2")
-    found = pruned(storage)
+    found = pruned(storage, "pruning")
     assert list(found) == [str(tmp_path / "bad")]
     assert found[str(tmp_path / "bad")].value < good.score
     assert distil("as good", median(1), "student.learning_rate=3e-2").score == good.score
@@ -46,24 +46,24 @@ def test_a_hopeless_run_ends_and_a_good_one_does_not(distil, storage, tmp_path):
 
 def test_the_kept_scores_are_those_of_the_validations(distil, storage):
     fitted = distil("one", median(1), "trainer.max_epochs=3")
-    (trial,) = optuna.load_study(study_name="validations, stage the last one", storage=storage).trials
+    (trial,) = optuna.load_study(study_name="pruning: validations of stage last", storage=storage).trials
     assert list(trial.intermediate_values) == [0, 1, 2]
     assert trial.value == max(trial.intermediate_values.values()) == fitted.score
 
 
 def test_runs_are_compared_stage_by_stage(storage, tmp_path):
-    stage, last = (Pruning(storage, MedianPruner(), str(path)) for path in (tmp_path / "stages" / "one", tmp_path))
+    stage, last = (Pruning(storage, "a", MedianPruner(), str(path)) for path in (tmp_path / "stages" / "one", tmp_path))
     names = [each._study().study_name for each in (stage, last, stage)]
-    assert names == ["validations, stage one", "validations, stage the last one", "validations, stage one"]
+    assert names == [f"a: validations of stage {stage}" for stage in ("one", "last", "one")]
 
 
 def test_a_resumed_run_knows_its_scores(storage):
-    former = Pruning(storage, ThresholdPruner(lower=0.5), "a")
+    former = Pruning(storage, "a", ThresholdPruner(lower=0.5), "b")
     former.scores = {0: 0.6, 1: 0.4}
-    resumed = Pruning(storage, ThresholdPruner(lower=0.5), "a")
+    resumed = Pruning(storage, "a", ThresholdPruner(lower=0.5), "b")
     resumed.load_state_dict(former.state_dict())
     assert resumed._is_hopeless()
-    assert not Pruning(storage, ThresholdPruner(lower=0.3), "a")._is_hopeless()
+    assert not Pruning(storage, "a", ThresholdPruner(lower=0.3), "a")._is_hopeless()
 
 
 def test_a_run_that_was_pruned_says_so(overrides, storage, tmp_path, monkeypatch, capsys):

@@ -89,6 +89,7 @@ def test_a_search_that_was_killed_goes_on(command, tmp_path):
     ended = [trial.user_attrs[FOLDER] for trial in after if trial.user_attrs.get(OUTCOME) in ("trained", "pruned")]
     assert len(ended) == 3
     assert begun[0] in ended
+    assert all(trial.params for trial in after if trial.user_attrs.get(OUTCOME) == "trained")
     other = run([*asked, "student.dropout=0.1,0.2"])
     assert other.returncode == 1
     assert "holds a search of other choices; take another folder" in other.stderr
