@@ -1,11 +1,14 @@
 """Hydra's door to the search: it looks for sweepers in this folder alone."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from potstill.errors import UserError
 
 
 class BudgetSweeper(Sweeper):
@@ -18,6 +21,8 @@ class BudgetSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
+        if find_spec("optuna") is None:
+            raise UserError("hparams_search: Optuna is not installed: pip install 'potstill[sweeps]'")
         from search.search import Search  # every run scans this folder, and few need Optuna
 
         assert self.config is not None

@@ -14,7 +14,7 @@ ALLOWED = {
     "deploy": {"potstill", "data", "models"},
     "reports": set(),
     "search": {"potstill", "data", "models", "kd", "deploy", "reports"},
-    "hydra_plugins": {"search"},
+    "hydra_plugins": {"search", "potstill"},
 }
 
 
