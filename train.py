@@ -5,16 +5,13 @@ import logging
 import os
 import platform
 import sys
-import warnings
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-import datasets
 import hydra
 import torch
-import transformers
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -36,6 +33,7 @@ from models.transformer import load
 from potstill import sweeps
 from potstill.errors import UserError, disk_is_full
 from potstill.explain import explain
+from potstill.terminal import quiet
 from reports.run_report import write_report
 
 log = logging.getLogger(__name__)
@@ -228,16 +226,6 @@ def remove_if_empty(folder: Path) -> None:
     """Hydra makes a folder for every job, also for one that only plans."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def quiet() -> None:
-    """Leave the terminal to what this run has to say."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
 
 
 def users_mistake(error: BaseException) -> str | None:

@@ -1,0 +1,17 @@
+"""What stands in a terminal, and what does not."""
+
+import logging
+import warnings
+
+import datasets
+import transformers
+
+
+def quiet() -> None:
+    """Leave the terminal to what this run has to say."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
