@@ -61,7 +61,7 @@ def read_rows(path: str | Path, on_error: OnError = refuse) -> Iterator[tuple[st
 
 
 def _csv(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
-    yield from _delimited(path, on_error, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+    yield from _delimited(path, on_error, delimiter=",", quoting=csv.QUOTE_MINIMAL, strict=True)
 
 
 def _tsv(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
@@ -79,17 +79,21 @@ def _delimited(path: Path, on_error: OnError, **dialect: Any) -> Iterator[tuple[
             try:
                 fields = next(rows, None)
             except csv.Error as error:
-                on_error(UserError(f"{path}:{line}: {error}"))
+                on_error(UserError(f"{path}:{line}: {error}{_over(rows.line_num - line + 1)}"))
                 continue
             if fields is None:
                 return
             if not fields:
                 continue
             if len(fields) != len(header):
-                over = f" over {lines} lines" if (lines := rows.line_num - line + 1) > 1 else ""
-                on_error(UserError(f"{path}:{line}: {len(fields)} fields{over}, where the header has {len(header)}"))
+                found = f"{len(fields)} fields{_over(rows.line_num - line + 1)}"
+                on_error(UserError(f"{path}:{line}: {found}, where the header has {len(header)}"))
                 continue
             yield f"{path}:{line}", dict(zip(header, fields, strict=True))
+
+
+def _over(lines: int) -> str:
+    return f" over {lines} lines" if lines > 1 else ""
 
 
 def _txt(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -66,27 +66,17 @@ def predict(options: argparse.Namespace) -> None:
     logging.getLogger("data.tokenization").addFilter(Once())
     with Output(options.out, options.overwrite) as output, tqdm(unit=" rows", disable=None) as progress:
         predictor = Predictor(options.run, options.part, options.columns, options.batch_size, options.device)
-        render, wrong = render_of(options, predictor), Wrong()
+        render, rows, errors = render_of(options, predictor), 0, 0
+        first = ""
         for window in predictor.windows(items_of(options, predictor)):
             output.append(render(window))
-            wrong.count(item for item, _ in window)
             progress.update(len(window))
-    if wrong.first:
-        print(f"{wrong.errors:,} of {wrong.rows:,} rows have an error, first {wrong.first}", file=sys.stderr)
-
-
-class Wrong:
-    """Counts rows, and those of which nothing could be said."""
-
-    def __init__(self) -> None:
-        self.rows, self.errors, self.first = 0, 0, ""
-
-    def count(self, items: Iterable[Item]) -> None:
-        """Take the rows of a window."""
-        for item in items:
-            self.rows += 1
-            self.errors += bool(item.error)
-            self.first = self.first or item.error
+            wrong = [item.error for item, _ in window if item.error]
+            rows, errors, first = rows + len(window), errors + len(wrong), first or next(iter(wrong), "")
+        if not rows:
+            output.append(render([]))
+    if first:
+        print(f"{errors:,} of {rows:,} rows have an error, first {first}", file=sys.stderr)
 
 
 class Once(logging.Filter):

@@ -147,9 +147,16 @@ def test_rows_beside_one_that_is_not_utf8_can_be_kept(tmp_path):
     ]
 
 
-def test_a_row_that_a_quote_makes_of_several_lines_tells_how_many(tmp_path):
-    path = written(tmp_path / "rows.csv", 'text,label\n"open,a\nb,c\nd" e,f,g\n')
-    assert refusal(path) == ":2: 3 fields over 3 lines, where the header has 2"
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ('"open,a\nb,c\nd",e,f', "3 fields over 3 lines, where the header has 2"),
+        ('"open,a\nb,c\n"d",e', "',' expected after '\"' over 3 lines"),
+        ('"open,a\nb,c', "unexpected end of data over 2 lines"),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_named_with_the_lines_it_takes(tmp_path, rows, reason):
+    assert refusal(written(tmp_path / "rows.csv", f"text,label\n{rows}\n")) == f":2: {reason}"
 
 
 def test_a_broken_json_line_is_named(tmp_path):
