@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer, BertConfig, BertForTokenClassification
 
 from deploy.__main__ import main
 from deploy.predict import WINDOW
@@ -196,3 +197,27 @@ def test_a_file_that_cannot_grow_keeps_whole_windows(fine_tuned, tmp_path):
     done = subprocess.run(limited, input=lines, cwd=ROOT, capture_output=True)
     assert (done.returncode, done.stderr) == (1, f"error: --out: {out}: File too large\n".encode())
     assert len(out.read_text().splitlines()) == 1 + WINDOW
+
+
+@pytest.mark.slow
+def test_a_tagger_reads_and_writes_conll(tagger, tmp_path, capfd):
+    (tmp_path / "in.conll").write_text("the O\nfilm B-x\n\nis O\nodd\n\ndull O\n")
+    out = tmp_path / "out.conll"
+    assert (
+        main(["predict", str(tagger), "--file", f"{tmp_path}/in.conll", "--columns", "tokens", "--out", str(out)]) == 0
+    )
+    words = [line.split("\t")[0] for line in out.read_text().splitlines()]
+    assert words[:3] + words[4:] == ["the", "film", "", "", "dull", ""]
+    assert words[3].startswith(f"# {tmp_path}/in.conll:5: 1 columns")
+    assert main(["predict", str(tagger), "the film is dull"]) == 0
+    tags, text = capfd.readouterr().out.strip().split("\t")
+    assert (len(tags.split()), text) == (4, "the film is dull")
+
+
+@pytest.fixture
+def tagger(fine_tuned, tmp_path):
+    """A model that was saved by itself, with random tags."""
+    model = BertForTokenClassification(BertConfig.from_pretrained(fine_tuned, id2label={0: "O", 1: "B-x"}))
+    model.save_pretrained(tmp_path / "tagger")
+    AutoTokenizer.from_pretrained(fine_tuned).save_pretrained(tmp_path / "tagger")
+    return tmp_path / "tagger"
