@@ -54,6 +54,8 @@ def main(config: DictConfig) -> float | None:
     try:
         if config.resume:
             config, overrides = resumed(config, overrides)
+        if config.quiet:
+            logging.getLogger().setLevel(logging.WARNING)
         if config.explain:
             print(explain(config, overrides))
             return None
@@ -94,7 +96,7 @@ def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
     configs = saved_stages(config, folder) if begun else compose_stages(config, overrides, folder)
     if not begun:
         for name, plan in plan_stages(configs).items():
-            say(f"stage     {name}\n{plan}\n")
+            say(f"stage     {name}\n{plan}\n", config)
     if config.plan:
         return None
     if not begun:
@@ -104,19 +106,19 @@ def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
     for name, stage in configs.items():
         if name != list(configs)[-1] and (Path(stage.run_dir) / "report.json").exists():
             continue
-        say(f"stage {name}")
+        say(f"stage {name}", config)
         stage.resume = stage.run_dir
-        score = run(stage, overrides)
+        score = run(stage, overrides, name)
         ranks.wait_for_all()
     return score
 
 
-def run(config: DictConfig, overrides: list[str]) -> float | None:
-    """Plan; teacher, student, baseline; report."""
+def run(config: DictConfig, overrides: list[str], stage: str = "") -> float | None:
+    """Plan; teacher, student, baseline; report; perhaps as one stage of several."""
     folder = Path(config.run_dir)
     refuse_taken(folder, config)
     plan = make_plan(config)
-    say(str(plan))
+    say(str(plan), config)
     if config.plan:
         return None
     save_config(folder, config, overrides)
@@ -124,7 +126,7 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
     try:
         for logger in loggers:
             logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
-        assembly = Assembly(config, plan, folder, loggers)
+        assembly = Assembly(config, plan, folder, loggers, stage)
         teachers, teacher_seconds = assembly.teachers()
         teacher = teachers.get(TEACHER)
         student, distilled, store_seconds = assembly.distil(teachers)
@@ -193,9 +195,10 @@ def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[
 
 
 @rank_zero_only
-def say(text: str) -> None:
-    """Print at once, in one process."""
-    print(text, flush=True)
+def say(text: str, config: DictConfig) -> None:
+    """Print at once, in one process, unless the run is to be quiet; a plan that was asked for is always told."""
+    if config.plan or not config.quiet:
+        print(text, flush=True)
 
 
 @rank_zero_only

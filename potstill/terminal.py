@@ -1,6 +1,8 @@
 """What stands in a terminal, and what does not."""
 
 import logging
+import os
+import sys
 import warnings
 
 import datasets
@@ -15,3 +17,8 @@ def quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
+
+
+def has_bars() -> bool:
+    """Whether a bar that moves makes sense: not in a file or a pipe, where CI is set, or on a dumb terminal."""
+    return sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
