@@ -5,16 +5,13 @@ import logging
 import os
 import platform
 import sys
-import warnings
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-import datasets
 import hydra
 import torch
-import transformers
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -36,6 +33,7 @@ from models.transformer import load
 from potstill import sweeps
 from potstill.errors import UserError, disk_is_full
 from potstill.explain import explain
+from potstill.terminal import quiet
 from reports.run_report import write_report
 
 log = logging.getLogger(__name__)
@@ -58,6 +56,8 @@ def main(config: DictConfig) -> float | None:
             config, overrides = resumed(config, overrides)
         if "budget" in config and HydraConfig.get().mode == RunMode.RUN:
             raise UserError("hparams_search=budget: a search is many runs; add -m")
+        if config.quiet:
+            logging.getLogger().setLevel(logging.WARNING)
         if config.explain:
             print(explain(config, overrides))
             return None
@@ -98,7 +98,7 @@ def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
     configs = saved_stages(config, folder) if begun else compose_stages(config, overrides, folder)
     if not begun:
         for name, plan in plan_stages(configs).items():
-            say(f"stage     {name}\n{plan}\n")
+            say(f"stage     {name}\n{plan}\n", config)
     if config.plan:
         return None
     if not begun:
@@ -108,19 +108,19 @@ def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
     for name, stage in configs.items():
         if name != list(configs)[-1] and (Path(stage.run_dir) / "report.json").exists():
             continue
-        say(f"stage {name}")
+        say(f"stage {name}", config)
         stage.resume = stage.run_dir
-        score = run(stage, overrides)
+        score = run(stage, overrides, name)
         ranks.wait_for_all()
     return score
 
 
-def run(config: DictConfig, overrides: list[str]) -> float | None:
-    """Plan; teacher, student, baseline; report. Gives the student's score in validation."""
+def run(config: DictConfig, overrides: list[str], stage: str = "") -> float | None:
+    """Plan; teacher, student, baseline; report; perhaps as one stage of several. Gives the score in validation."""
     folder = Path(config.run_dir)
     refuse_taken(folder, config)
     plan = make_plan(config)
-    say(str(plan))
+    say(str(plan), config)
     if config.plan:
         return None
     save_config(folder, config, overrides)
@@ -128,7 +128,7 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
     try:
         for logger in loggers:
             logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
-        assembly = Assembly(config, plan, folder, loggers)
+        assembly = Assembly(config, plan, folder, loggers, stage)
         teachers, teacher_seconds = assembly.teachers()
         teacher = teachers.get(TEACHER)
         student, distilled, store_seconds = assembly.distil(teachers)
@@ -197,9 +197,10 @@ def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[
 
 
 @rank_zero_only
-def say(text: str) -> None:
-    """Print at once, in one process."""
-    print(text, flush=True)
+def say(text: str, config: DictConfig) -> None:
+    """Print at once, in one process, unless the run is to be quiet; a plan that was asked for is always told."""
+    if config.plan or not config.quiet:
+        print(text, flush=True)
 
 
 @rank_zero_only
@@ -230,16 +231,6 @@ def remove_if_empty(folder: Path) -> None:
     """Hydra makes a folder for every job, also for one that only plans."""
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def quiet() -> None:
-    """Leave the terminal to what this run has to say."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
 
 
 def users_mistake(error: BaseException) -> str | None:

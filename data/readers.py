@@ -4,6 +4,7 @@ import bz2
 import csv
 import gzip
 import json
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from potstill.errors import UserError
 
 Row = dict[str, Any]
 OnError = Callable[[UserError], None]
+ESCAPED = re.compile("[\udc80-\udcff]")
 OPENERS: dict[str, Callable[..., IO]] = {".bz2": bz2.open, ".gz": gzip.open}
 
 csv.field_size_limit(sys.maxsize)
@@ -49,13 +51,17 @@ def read_rows(path: str | Path, on_error: OnError = refuse) -> Iterator[tuple[st
     if reader is None:
         raise UserError(f"{path}: unknown kind of file {kind!r}; known are {', '.join(READERS)}")
     try:
-        yield from reader(path, on_error)
-    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: {_first_undecodable_line(path) or error}") from error
+        for where, row in reader(path, on_error):
+            if byte := _undecodable(row):
+                on_error(UserError(f"{where}: not UTF-8 text (byte 0x{byte:02x})"))
+            else:
+                yield where, row
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _csv(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
-    yield from _delimited(path, on_error, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+    yield from _delimited(path, on_error, delimiter=",", quoting=csv.QUOTE_MINIMAL, strict=True)
 
 
 def _tsv(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
@@ -73,16 +79,21 @@ def _delimited(path: Path, on_error: OnError, **dialect: Any) -> Iterator[tuple[
             try:
                 fields = next(rows, None)
             except csv.Error as error:
-                on_error(UserError(f"{path}:{line}: {error}"))
+                on_error(UserError(f"{path}:{line}: {error}{_over(rows.line_num - line + 1)}"))
                 continue
             if fields is None:
                 return
             if not fields:
                 continue
             if len(fields) != len(header):
-                on_error(UserError(f"{path}:{line}: {len(fields)} fields, where the header has {len(header)}"))
+                found = f"{len(fields)} fields{_over(rows.line_num - line + 1)}"
+                on_error(UserError(f"{path}:{line}: {found}, where the header has {len(header)}"))
                 continue
             yield f"{path}:{line}", dict(zip(header, fields, strict=True))
+
+
+def _over(lines: int) -> str:
+    return f" over {lines} lines" if lines > 1 else ""
 
 
 def _txt(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
@@ -214,7 +225,7 @@ def _open(path: Path, mode: str, **options: Any) -> IO:
 
 
 def _open_text(path: Path) -> IO[str]:
-    return _open(path, "rt", encoding="utf-8-sig", newline="")
+    return _open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _without_nul(path: Path, lines: IO[str]) -> Iterator[str]:
@@ -237,15 +248,10 @@ def _as_row(where: str, row: Any) -> Row:
     return row
 
 
-def _first_undecodable_line(path: Path) -> str | None:
-    """What is wrong, and in which line: decoders only tell the offset within their buffer."""
-    try:
-        with _open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    line.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    return f"line {number} is not UTF-8 text (byte 0x{line[error.start]:02x})"
-    except (OSError, EOFError, zlib.error):
-        pass
+def _undecodable(row: Row) -> int | None:
+    """The first byte in a row that was no text, as `surrogateescape` keeps it."""
+    for value in row.values():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and (found := ESCAPED.search(text)):
+                return ord(found[0]) - 0xDC00
     return None

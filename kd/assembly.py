@@ -18,6 +18,7 @@ from kd.fitting import Fitted, fit, resolve_precision
 from kd.objective import Objective
 from kd.once import About, made_once
 from kd.plan import Plan, ranks_of
+from kd.progress import Progress
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
 from kd.signals import LiveTeacher, StoredTeacher
@@ -27,6 +28,7 @@ from models.heads import saved_as
 from models.network import Network
 from models.transformer import load
 from potstill import fingerprint
+from potstill.terminal import has_bars
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +48,11 @@ class Assembly:
         plan: made of it.
         folder: of the run.
         loggers: where losses and scores go.
+        stage: its name, where the run is one of several.
     """
 
-    def __init__(self, config: DictConfig, plan: Plan, folder: Path, loggers: list[Any]):
-        self.config, self.plan, self.folder, self.loggers = config, plan, folder, loggers
+    def __init__(self, config: DictConfig, plan: Plan, folder: Path, loggers: list[Any], stage: str = ""):
+        self.config, self.plan, self.folder, self.loggers, self.stage = config, plan, folder, loggers, stage
 
     def teachers(self) -> tuple[dict[str, Network], float]:
         """The fine-tuned teachers, by name, and the seconds that fine-tuning took now."""
@@ -103,8 +106,7 @@ class Assembly:
         readers = [*networks.values(), *(live.network for live in frozen.values())]
         words = any(term.by_word for some in plan.terms.values() for term in some.values())
         batches = self._batches(plan.rows, readers, seed, self.config.data.batch_size, words)
-        bar = self.config.trainer.enable_progress_bar
-        storing = Storing(plan.store, frozen, plan.task, plan.max_length, bar)
+        storing = Storing(plan.store, frozen, plan.task, plan.max_length, self._bar)
         log.info("student: distilling")
         own = instantiate(self.config.get("callbacks") or {}, _convert_="all").values()
         fitted = self._fit(distiller, batches, self.folder / "distill", [storing, *own], max_epochs=plan.epochs)
@@ -232,6 +234,10 @@ class Assembly:
     def _precision(self) -> str:
         return resolve_precision(self.config.trainer.precision, self.config.trainer.accelerator)
 
+    @property
+    def _bar(self) -> bool:
+        return self.config.trainer.enable_progress_bar and not self.config.quiet and has_bars()
+
     def _fit(
         self,
         distiller: Distiller,
@@ -246,7 +252,10 @@ class Assembly:
         settings = {key: value for key, value in settings.items() if not only or key in only}
         if isinstance(settings.get("profiler"), dict):
             settings["profiler"]["dirpath"] = str(folder)
-        trainer = instantiate({**settings, "precision": self._precision, "_partial_": True, **length}, _convert_="all")
+        settings |= {"precision": self._precision, "enable_progress_bar": False}  # there is one of our own
+        trainer = instantiate({**settings, "_partial_": True, **length}, _convert_="all")
+        phase = distiller.prefix.rstrip("/") or "distil"
+        progress = Progress(f"{self.stage}: {phase}" if self.stage else phase, self._bar)
         distiller.networks.train()
         every = self.config.checkpoint_every_n_steps
-        return fit(distiller, batches, folder, trainer, every, self.loggers, callbacks)
+        return fit(distiller, batches, folder, trainer, every, self.loggers, [*callbacks, progress])

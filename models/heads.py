@@ -34,7 +34,8 @@ def saved_as(problem: str) -> str:
 
 def problem_of(config: PretrainedConfig) -> str:
     """What a saved model's logits are about."""
-    return next((problem for problem in HEADS if has_head(config, problem)), config.problem_type or ONE_CLASS)
+    of_texts = config.problem_type or (NUMBER if config.num_labels == 1 else ONE_CLASS)
+    return next((problem for problem in HEADS if has_head(config, problem)), of_texts)
 
 
 def other_head(config: PretrainedConfig, problem: str) -> str | None:

@@ -218,9 +218,9 @@ def chosen_layers(state: dict[str, Tensor], layers: Sequence[int]) -> dict[str, 
     return chosen
 
 
-def load(folder: Path) -> Network:
-    """A network that was saved with `Network.save`, without its exits."""
-    blueprint = Pretrained(Folder(str(folder)))
+def load(folder: Path, part: str | None = None) -> Network:
+    """A network that was saved with `Network.save`, without its exits; perhaps with the classes of one part alone."""
+    blueprint = Pretrained(Folder(str(folder)), part=part)
     tokenizer = blueprint.tokenizer(None, NO_TEXTS)
     config, segmentation = blueprint.config(tokenizer, None), fingerprint.of_tokenizer(tokenizer)
     return Draft(blueprint, tokenizer, config, segmentation, problem=problem_of(config)).network()

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import datasets
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from kd.plan import make_plan
 from potstill.errors import UserError
+from potstill.terminal import quiet
 from search.space import Space, space_of
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
         UserError: something cannot be searched.
     """
     parser = OverridesParser.create()
-    datasets.disable_progress_bars()
+    quiet()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         settings = compose("train", overrides=[SEARCH]).budget
         space = space_of(settings.space, settings.sizes, arguments, parser)

@@ -9,6 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from deploy.predict import Predictor
 from kd.assembly import Assembly
 from kd.plan import make_plan
 from potstill.errors import UserError
@@ -75,6 +76,10 @@ def test_what_a_stranger_loads_says_the_same_of_the_classes_of_a_part(mixture, t
         assert [float(row[name]) for name in names] == pytest.approx([0, 0, *expected], abs=1e-4)
         assert row["label"].startswith("things/")
         assert row["prediction"].startswith("things/")
+    answers = list(Predictor(tmp_path / "run", part="things")(pairs))
+    assert [f"things/{answer.prediction}" for answer in answers] == [row["prediction"] for row in rows[-len(pairs) :]]
+    with pytest.raises(UserError, match="--part: name the data set whose classes are meant, one of moods, things"):
+        Predictor(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["moods", "things"])

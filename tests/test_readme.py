@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import train
+from deploy.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text().replace("\\\n", " ")
@@ -35,6 +36,29 @@ def test_a_command_plans(command, monkeypatch, tmp_path, folder, fine_tuned, cap
         return
     jobs = 9 if "student=bilstm,bert_small" in command or "kd=response,feature" in command else 1
     assert capfd.readouterr().out.count("training  ") == jobs
+
+
+@pytest.mark.slow
+def test_the_student_is_used_as_shown(tmp_path, overrides, monkeypatch, capfd):
+    """Its Python lines, and the commands that ask it."""
+    monkeypatch.chdir(tmp_path)
+    arguments = [*overrides[:-1], "student=bilstm", "baseline=false", "hydra.run.dir=outputs/RUN"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    assert train.command_line() == 0
+    (block,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    *lines, last = block.splitlines()
+    names: dict = {}
+    exec("\n".join(lines), names)
+    (answer,) = eval(last, names)
+    (tmp_path / "reviews.csv").write_text("sentence\na charming and often affecting journey\n")
+    capfd.readouterr()
+    asking = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python -m deploy")]
+    for line in asking:
+        assert main(shlex.split(line)[3:]) == 0
+    label, probability, _ = capfd.readouterr().out.split("\t")
+    assert label == answer["label"]
+    assert float(probability) == pytest.approx(answer["score"], abs=1e-4)
+    assert f",{label},{probability}," in (tmp_path / "answers.csv").read_text()
 
 
 def test_every_choice_is_in_the_table():

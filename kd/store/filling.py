@@ -121,7 +121,8 @@ def fill(
         bar: show progress.
     """
     writer, tokens = Writer(store), store.settings.tokens_at_once(device)
-    with tqdm(total=len(examples), desc="store", unit="row", disable=not bar) as progress:
+    about: dict[str, Any] = {"desc": "asking the teacher", "unit": "row", "leave": False, "dynamic_ncols": True}
+    with tqdm(total=len(examples), disable=not bar, **about) as progress:
         for rows in pieces(len(examples)):
             lacking = lacking_rows(store, examples, fields, rows)
             progress.update(len(rows) - len(lacking))

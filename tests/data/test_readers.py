@@ -125,14 +125,38 @@ def test_a_binary_file_is_named_by_the_line_of_its_first_nul(tmp_path, kind):
 @pytest.mark.parametrize("packed", PACK)
 @pytest.mark.parametrize("before", [1, 5000])
 def test_bytes_that_are_not_utf8_are_named_by_their_line(tmp_path, before, packed):
-    """Also far beyond the first buffer, whose offset is all that the decoder tells."""
     content = b"text\n" + b"a line of some words\n" * before + b"caf\xe9\n" + b"more\n" * 9
     path = written(tmp_path / f"rows.csv{packed}", PACK[packed](content))
-    assert refusal(path) == f": line {before + 2} is not UTF-8 text (byte 0xe9)"
+    assert refusal(path) == f":{before + 2}: not UTF-8 text (byte 0xe9)"
 
 
-def test_latin1_json_is_refused_with_its_line(tmp_path):
-    assert refusal(written(tmp_path / "rows.json", b'[\n{"text": "caf\xe9"}]')).startswith(": line 2 is not UTF-8")
+def test_latin1_json_is_refused_with_its_row(tmp_path):
+    path = written(tmp_path / "rows.json", b'[{"text": "a"},\n{"text": "caf\xe9"}]')
+    assert refusal(path) == ": row 2: not UTF-8 text (byte 0xe9)"
+
+
+def test_rows_beside_one_that_is_not_utf8_can_be_kept(tmp_path):
+    errors = []
+    for kind, begin in (("csv", b"text\n"), ("txt", b""), ("tsv", b"text\n")):
+        path = written(tmp_path / f"rows.{kind}", begin + b"one\ncaf\xe9\nthree\n")
+        assert [row["text"] for _, row in read_rows(path, errors.append)] == ["one", "three"]
+    path = written(tmp_path / "rows.conll", b"one O\n\ncaf\xe9 O\n\nthree O\n")
+    assert [row["tokens"] for _, row in read_rows(path, errors.append)] == [["one"], ["three"]]
+    assert [str(error).rpartition("/")[2].partition(":")[0] for error in errors] == [
+        f"rows.{kind}" for kind in ("csv", "txt", "tsv", "conll")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ('"open,a\nb,c\nd",e,f', "3 fields over 3 lines, where the header has 2"),
+        ('"open,a\nb,c\n"d",e', "',' expected after '\"' over 3 lines"),
+        ('"open,a\nb,c', "unexpected end of data over 2 lines"),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_named_with_the_lines_it_takes(tmp_path, rows, reason):
+    assert refusal(written(tmp_path / "rows.csv", f"text,label\n{rows}\n")) == f":2: {reason}"
 
 
 def test_a_broken_json_line_is_named(tmp_path):

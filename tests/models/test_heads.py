@@ -27,7 +27,8 @@ def test_what_a_saved_model_is_for():
     assert problem_of(BertConfig(architectures=["BertForSequenceClassification"])) == ONE_CLASS
     assert problem_of(BertConfig(architectures=["BertForQuestionAnswering"])) == SPANS
     assert problem_of(BertConfig(architectures=["BertForMaskedLM"])) == MASKED
-    assert problem_of(BertConfig(problem_type="regression", num_labels=1)) == NUMBER
+    assert problem_of(BertConfig(num_labels=1)) == NUMBER
+    assert problem_of(BertConfig(problem_type=ANY_LABEL, num_labels=1)) == ANY_LABEL
     assert not has_head(BertConfig(architectures=["BertModel"]), ONE_CLASS)
 
 
