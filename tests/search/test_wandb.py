@@ -32,11 +32,9 @@ def test_each_kind_of_choice():
 def test_a_file_for_each_student_whose_command_runs(overrides, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = [part for part in overrides if not part.startswith("run_dir=")]
-    wandb.main(
-        [*settings, "student=bilstm,bert_small", "kd=[response,feature],kl", "scheme=offline", "student.hidden_size=16"]
-    )
+    wandb.main([*settings, "student=bilstm,bert_small", "kd=[response,feature],kl", "scheme=offline"])
     assert {path.name for path in tmp_path.glob("*.yaml")} == {"wandb-bilstm.yaml", "wandb-bert_small.yaml"}
-    sweep = yaml.safe_load((tmp_path / "wandb-bilstm.yaml").read_text())
+    sweep = yaml.safe_load((tmp_path / "wandb-bert_small.yaml").read_text())
     assert sweep["metric"]["name"] == "val/accuracy"
     chosen = [f"{key}={each['values'][0]}" for key, each in sweep["parameters"].items()]  # as an agent would
     assert sweep["command"][:3] == ["${env}", "${interpreter}", "${program}"]
