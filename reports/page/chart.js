@@ -11,11 +11,21 @@ function drawChart(groups) {
   at = -1;
   const marks = distinct(groups.map((group) => group.choices[state.colour])).sort();
   const front = frontOf(points);
+  for (const point of front) point.onFront = true;
+  const best = front.filter((point) => point.group).at(-1);
+  if (best && byId("chart").clientWidth > 600) best.named = true;
   chart ??= startChart();
-  chart.setOption(chartOptions(marks, front), { notMerge: true });
+  const drawn = chartOptions(marks);
+  drawn.series.forEach(remember);
+  chart.setOption(drawn, { notMerge: true });
   byId("chart").setAttribute("aria-label", chartInWords(front));
   drawLegend(marks);
   drawFront(front);
+}
+
+/** Where ECharts has each point. */
+function remember(series, seriesIndex) {
+  series.data.forEach((item, dataIndex) => item.point && (item.point.place = { seriesIndex, dataIndex }));
 }
 
 function startChart() {
@@ -25,21 +35,20 @@ function startChart() {
   return made;
 }
 
-function chartOptions(marks, front) {
+function chartOptions(marks) {
   const series = marks.map((mark, index) => scatter(points.filter((p) => p.role === "student" && p.mark === mark), {
-    symbol: symbolOf(index), symbolSize: 14, itemStyle: { color: hueOf(index), borderColor: colour("card"), borderWidth: 1.5 },
-    label: labelOptions((point) => front.includes(point), "top"), labelLayout: { hideOverlap: true },
+    symbol: symbolOf(index), symbolSize: 14, itemStyle: { color: hueOf(index), borderColor: colour("card"), borderWidth: 1.5, opacity: 1 },
+    label: labelOptions((point) => point.named, "top"),
   }));
   for (const [role, { symbol, size, of }] of Object.entries(ROLES)) {
     series.push(scatter(points.filter((point) => point.role === role), {
       symbol, symbolSize: size, itemStyle: { color: "transparent", borderColor: colour(of), borderWidth: 2, opacity: role === "baseline" ? 0.7 : 1 }, z: 2,
       label: labelOptions(() => role === "teacher", "top"),
-      labelLayout: { hideOverlap: true },
     }));
   }
   return { animationDuration: still() ? 0 : 250, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
     grid: gridOptions(),
-    tooltip: tooltipOptions(), xAxis: xAxis(), yAxis: yAxis(), series: [frontLine(front), ...series] };
+    tooltip: tooltipOptions(), xAxis: xAxis(), yAxis: yAxis(), series: [frontLine(points.filter((point) => point.onFront)), ...series] };
 }
 
 /** The labels of the axes lie inside these margins. */
@@ -149,9 +158,6 @@ function chartKey(event) {
 
 function goTo(index) {
   at = index;
-  chart.getOption().series.forEach((series, seriesIndex) => {
-    const dataIndex = series.data.findIndex((item) => item.point === points[at]);
-    if (dataIndex >= 0) chart.dispatchAction({ type: "showTip", seriesIndex, dataIndex });
-  });
+  chart.dispatchAction({ type: "showTip", ...points[at].place });
   byId("chart-point").textContent = [points[at].name, ...factsOf(points[at]).map((fact) => fact.join(" "))].join(", ");
 }

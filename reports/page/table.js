@@ -121,7 +121,7 @@ function quiet(said) {
 
 function gainOf(spread, said) {
   const interval = intervalInWords(spread, "gain");
-  return element("span", { class: "gain" }, bar(spread), element("span", {}, quiet(said), interval && element("small", {}, ` ${interval}`)));
+  return element("span", { class: "gain" }, bar(spread), element("span", {}, quiet(said), interval && element("small", { class: "below" }, interval)));
 }
 
 /** The gain and its interval on a line through all gains; the upright line is no gain. */
@@ -139,13 +139,13 @@ function bar(spread) {
 function drawUnranked() {
   const runs = data.runs.filter((run) => run.state !== "done");
   byId("unranked-card").hidden = !runs.length;
-  const titles = ["", "run", "state", "asked for", "reason"];
+  const titles = ["", "run", "state", "reason", "asked for"];
   const signs = { failed: "✕ failed", unfinished: "… unfinished" };
   const rows = runs.map((run) => element("tr", { class: areChosen([run.name]) ? "chosen" : "" },
     element("td", {}, chooser([run.name], run.name)), element("th", { scope: "row" }, run.name),
     element("td", { class: `state ${run.state}` }, signs[run.state]),
-    element("td", { class: "wide" }, run.command.replace("python train.py", "").trim() || "defaults"),
-    element("td", { class: "wide" }, run.reason || "no report yet")));
+    element("td", { class: "wide" }, run.reason || "no report yet"),
+    element("td", { class: "wide" }, run.command.replace("python train.py", "").trim() || "defaults")));
   const head = titles.map((title, index) => element("th", { scope: "col" }, index ? title : element("span", { class: "unseen" }, "chosen")));
   fill("unranked", element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }

@@ -2,8 +2,7 @@
 import * as echarts from "echarts/core";
 import { LineChart, ScatterChart } from "echarts/charts";
 import { GridComponent, TooltipComponent } from "echarts/components";
-import { LabelLayout } from "echarts/features";
 import { SVGRenderer } from "echarts/renderers";
 
-echarts.use([LineChart, ScatterChart, GridComponent, TooltipComponent, LabelLayout, SVGRenderer]);
+echarts.use([LineChart, ScatterChart, GridComponent, TooltipComponent, SVGRenderer]);
 export const init = echarts.init;
