@@ -3,6 +3,7 @@
 import csv
 import math
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 STEP = "step"
@@ -19,7 +20,7 @@ def curves(folder: Path, points: int) -> dict[str, Curve]:
     """
     found: dict[str, dict[int, float]] = defaultdict(dict)
     for path in metrics_files(folder):
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        with suppress(OSError, csv.Error), path.open(encoding="utf-8", errors="replace", newline="") as file:
             for row in csv.DictReader(file):
                 _add(row, found)
     return {name: _thinned(sorted(values.items()), points) for name, values in sorted(found.items())}

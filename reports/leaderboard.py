@@ -117,7 +117,7 @@ def _table(board: Leaderboard, groups: list[Group]) -> list[str]:
     for group in groups:
         chosen = board.chosen(group.runs[0])
         cells = [_cell(group, name) for name in COLUMNS]
-        lines.append([*(chosen[key] for key in keys), str(len(group.runs)), *cells])
+        lines.append([*(chosen[key].replace("|", "\\|") for key in keys), str(len(group.runs)), *cells])
     return table([*keys, "runs", *titles], lines)
 
 

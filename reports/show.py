@@ -46,7 +46,7 @@ def show(folder: Path) -> str:
     lines += [f"{key:12} {value}" for key, value in choices(run).items()]
     lines += [f"{'seed':12} {run.config['seed']}"] if "seed" in run.config else []
     lines += [f"{'stage':12} {stage.folder.name}: {standing(stage)}" for stage in stages(run)]
-    return "\n".join([*lines, "", as_markdown(run.report) if run.state == DONE else f"    {run.command}\n"])
+    return "\n".join([*lines, "", _report(run) if run.state == DONE else f"    {run.command}\n"])
 
 
 def standing(run: Run) -> str:
@@ -74,6 +74,13 @@ def compare(first: Path, second: Path) -> str:
         if measured_on(runs[0]) != measured_on(runs[1]):
             parts += ["", "The scores are of different data or metrics: their difference says nothing."]
     return "\n".join([*parts, "", *_differences(*runs)]) + "\n"
+
+
+def _report(run: Run) -> str:
+    try:
+        return as_markdown(run.report)
+    except KeyError as error:  # of an earlier version, or somebody else's
+        raise UserError(f"{run.folder}/report.json: no {error.args[0]}") from None
 
 
 def _figures(first: Run, second: Run) -> list[str]:

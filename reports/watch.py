@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -67,8 +68,8 @@ def serve(folders: Sequence[Path], port: int) -> None:
         UserError: there is no run, or the port is taken.
     """
     server = server_of(Watched(folders), port)
-    print(f"http://{HOST}:{server.server_port} (Ctrl-C ends it)", flush=True)
     try:
+        print(f"http://{HOST}:{server.server_port} (Ctrl-C ends it)", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         print("\nstopped", flush=True)
@@ -87,11 +88,12 @@ def server_of(watched: Watched, port: int) -> ThreadingHTTPServer:
         def do_GET(self) -> None:
             try:
                 answer = watched.answer(self.path)
-            except UserError as error:  # the last run folder was removed
+            except (UserError, OSError) as error:  # the last run folder was removed, or one as it was read
                 return self.send_error(503, str(error))
             if answer is None:
                 return self.send_error(404)
-            self._send(*answer)
+            with suppress(ConnectionError):  # a page that was closed
+                self._send(*answer)
 
         def _send(self, kind: str, text: str) -> None:
             body = text.encode()

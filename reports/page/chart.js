@@ -76,7 +76,7 @@ function axisStyle() {
 }
 
 function xAxis() {
-  const values = points.map((point) => point.x);
+  const values = points.length ? points.map((point) => point.x) : [1];
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const style = axisStyle();
   return { ...style, type: "log", logBase: 2, name: `${AXES[state.x][0]} (log)`, nameLocation: "middle", nameGap: 32,
@@ -85,7 +85,8 @@ function xAxis() {
 }
 
 function yAxis() {
-  const spread = Math.max(...points.map((p) => p.y)) - Math.min(...points.map((p) => p.y)) || 1;
+  const scores = points.length ? points.map((point) => point.y) : [0, 100];
+  const spread = Math.max(...scores) - Math.min(...scores) || 1;
   const step = niceStep(spread / 5);
   return { ...axisStyle(), type: "value", name: `${comparison()?.metric ?? ""}, % on ${comparison()?.split ?? ""}`, scale: true,
     nameTextStyle: { ...axisStyle().nameTextStyle, align: "left", padding: [0, 0, 6, 0] },

@@ -94,7 +94,7 @@ async function follow() {
       data = await answer.json();
       renderAll();
     }
-    byId("live").textContent = answer.ok ? "Kept up to date." : "The folders hold no run now.";
+    byId("live").textContent = answer.ok ? "Kept up to date." : "The folders cannot be read now.";
   } catch {
     byId("live").textContent = "No longer kept up to date: the command has ended.";
   }

@@ -8,7 +8,10 @@ let table = null;
 /** A table over what can be compared with each other. */
 function makeTable() {
   const groups = data.groups.filter((group) => group.comparison === state.comparison);
-  const rows = groups.map((group) => ({ ...group, id: group.name, text: words(group), names: group.runs.map((n) => data.runs[n].name) }));
+  const rows = groups.map((group) => {
+    const names = group.runs.map((number) => data.runs[number].name);
+    return { ...group, id: `group of ${names[0]}`, text: words(group), names };
+  });
   const core = TableCore;
   const equals = (row, id, wanted) => row.getValue(id) === wanted;
   const includes = (row, id, wanted) => wanted.split(/\s+/).every((word) => row.getValue(id).includes(word));

@@ -63,7 +63,17 @@ def page(browser, file):
     """The page at its beginning, on a screen of usual size; the browser must not complain about it."""
     show(browser, file)
     yield browser
-    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+    assert complaints(browser) == []
+
+
+def complaints(browser):
+    return [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def open_page(browser, folder):
+    path = folder / "page.html"
+    path.write_text(as_html(Leaderboard([folder])), encoding="utf-8")
+    show(browser, f"file://{path}")
 
 
 def show(browser, address, width=1280, height=900, scheme="light"):
@@ -310,6 +320,24 @@ def test_nothing_is_asked_of_any_network(page):
     assert page.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)") == []
 
 
+def test_a_page_of_one_run_without_teacher_and_baseline(browser, tmp_path, make_run):
+    lone = dict.fromkeys(["teacher", "retention", "compression", "speedup"])
+    make_run(tmp_path / "0", [], 0.6, baseline=None, **lone)
+    open_page(browser, tmp_path)
+    assert rows(browser)[0][1:6] == ["bilstm", "seed 1", "60.0", "", ""]
+    assert one(browser, "#chart").get_attribute("aria-label").startswith("1 configurations")
+    assert complaints(browser) == []
+
+
+def test_a_page_of_runs_none_of_which_has_ended(browser, tmp_path, make_run):
+    make_run(tmp_path / "0", [], metrics=CURVE)
+    open_page(browser, tmp_path)
+    assert len(rows(browser, "#unranked tbody tr")) == 1
+    one(browser, "#unranked input").click()
+    assert one(browser, "#curve").get_property("value") == "train/loss"
+    assert complaints(browser) == []
+
+
 def test_a_served_page_follows_the_folders_and_keeps_the_view(browser, tmp_path, make_run):
     for number, student in enumerate(STUDENTS):
         make_run(tmp_path / str(number), [f"student={student}"], 0.6)
@@ -330,9 +358,7 @@ def test_a_thousand_runs_open_in_less_than_two_seconds(browser, tmp_path, make_r
     for number in range(1000):
         student, seed = f"student{number // 4}", number % 4
         make_run(tmp_path / str(number), [f"student={student}", f"seed={seed}"], 0.5 + number / 4000, metrics=CURVE)
-    path = tmp_path / "page.html"
-    path.write_text(as_html(Leaderboard([tmp_path])), encoding="utf-8")
-    show(browser, f"file://{path}")
+    open_page(browser, tmp_path)
     took = browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd")
     assert took < 3 * 2000, took  # milliseconds; generous, as other work may share the processor
     assert one(browser, "#more").text == "Show all 250 rows"

@@ -62,3 +62,11 @@ def test_what_is_no_run_is_refused(tmp_path, make_run, name):
     make_run(tmp_path / "sweep" / "0", [])
     with pytest.raises(UserError, match=r"no such folder|no run folder"):
         show(tmp_path / name)
+
+
+def test_a_report_that_lacks_a_figure_is_one_line(tmp_path, make_run):
+    folder = make_run(tmp_path / "0", [], 0.6)
+    report = folder / "report.json"
+    report.write_text(report.read_text().replace('"split"', '"part"'))
+    with pytest.raises(UserError, match=r"report\.json: no split"):
+        show(folder)
