@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: train test check docs bench clean
+.PHONY: train test check docs bench page clean
 
 train: .venv/sample  ## distil the sample teacher into the sample student and print the report
 	$(BIN)/python train.py experiment=sample $(ARGS)
@@ -21,6 +21,9 @@ docs: .venv/dev  ## the documentation as a site in site/
 bench: .venv/sample .venv-bench/peers  ## Potstill and its peers do the same work; takes hours
 	$(BIN)/python -m bench.run $(ARGS)
 	$(BIN)/python -m bench.table
+
+page:  ## the libraries of the leaderboard's page anew, from npm, at the versions of package.json
+	cd reports/page/vendor && npm ci --ignore-scripts && npm run build
 
 .venv-bench/peers: pyproject.toml requirements/constraints.txt requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench

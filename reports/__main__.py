@@ -1,22 +1,66 @@
-"""`python -m reports summary FOLDER…` prints a table of the runs below the folders."""
+"""Run folders as tables and pages: `python -m reports summary | leaderboard | show | compare`."""
 
 import argparse
 from pathlib import Path
 
+from potstill.errors import UserError
+from reports.html import as_html
+from reports.leaderboard import FORMATS, Leaderboard
+from reports.show import compare, show
 from reports.summary import summary
+from reports.watch import serve
 
 
-def main() -> None:
-    """Parse the command line and print."""
+def main(words: list[str] | None = None) -> None:
+    """Parse the command line and do what it says."""
+    parser = make_parser()
+    arguments = parser.parse_args(words)
+    try:
+        arguments.act(arguments)
+    except (UserError, OSError) as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The four commands."""
     parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser("summary", help="a table of many runs, averaged over seeds")
     command.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    arguments = parser.parse_args()
-    for folder in arguments.folders:
-        if not folder.is_dir():
-            parser.error(f"{folder}: no such folder")
-    print(summary(arguments.folders))
+    command.set_defaults(act=lambda arguments: print(summary(arguments.folders)))
+    _add_leaderboard(commands.add_parser("leaderboard", help="a page of many runs: score against latency and size"))
+    command = commands.add_parser("show", help="what a run is, where it stands, and its report")
+    command.add_argument("run", type=Path, metavar="RUN")
+    command.set_defaults(act=lambda arguments: print(show(arguments.run)))
+    command = commands.add_parser("compare", help="two runs side by side")
+    command.add_argument("run", nargs=2, type=Path, metavar="RUN")
+    command.set_defaults(act=lambda arguments: print(compare(*arguments.run)))
+    return parser
+
+
+def _add_leaderboard(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    command.add_argument("--out", type=Path, help="the file to write; else leaderboard.html, other formats to stdout")
+    command.add_argument("--format", choices=["html", *FORMATS], default="html", help="default: html")
+    command.add_argument("--watch", action="store_true", help="serve the page and keep it up to date")
+    command.add_argument("--port", type=int, default=8765, help="of --watch; default: 8765, 0 takes a free one")
+    command.set_defaults(act=leaderboard)
+
+
+def leaderboard(arguments: argparse.Namespace) -> None:
+    """Write the page or the rows, or serve the page."""
+    if arguments.watch:
+        if arguments.format != "html" or arguments.out:
+            raise UserError("--watch serves the page: leave out --format and --out")
+        return serve(arguments.folders, arguments.port)
+    board = Leaderboard(arguments.folders)
+    text = as_html(board) if arguments.format == "html" else FORMATS[arguments.format](board)
+    if arguments.format != "html" and not arguments.out:
+        return print(text, end="")
+    out = arguments.out or Path("leaderboard.html")
+    out.write_text(text, encoding="utf-8")
+    ranked = f"{len(board.runs)} runs, {len(board.groups)} configurations"
+    print(f"{out}: {ranked}, {len(board.unranked())} failed or unfinished")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ ALLOWED = {
     "models": {"potstill"},
     "kd": {"potstill", "data", "models"},
     "deploy": {"potstill", "data", "models"},
-    "reports": set(),
+    "reports": {"potstill"},
     "search": {"potstill", "data", "models", "kd", "deploy", "reports"},
     "hydra_plugins": {"search", "potstill"},
 }

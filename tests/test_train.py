@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import models  # noqa: F401 (registers the LSTM students)
@@ -408,6 +409,13 @@ def test_two_processes_train_together(overrides, pretrained, tmp_path):
     assert out.count("| student ") == 1
     done = [json.loads((tmp_path / "run" / phase / "done.json").read_text()) for phase in ("distill", "baseline")]
     assert done[0]["updates"] == done[1]["updates"] == 2 * 4
+
+
+def test_a_run_folder_names_the_choices_defaults_included(cli, tmp_path):
+    assert cli("baseline=false", "student=bilstm")[0] == 0
+    named = OmegaConf.load(tmp_path / "cli" / "choices.yaml")
+    assert (named.student, named.data, named.scheme, named.optimizer) == ("bilstm", "files", "offline", "adamw")
+    assert not any(group.startswith("hydra/") for group in named)
 
 
 def test_a_folder_that_holds_a_run_is_not_written_over(cli, tmp_path):

@@ -1,48 +1,32 @@
-import json
 import subprocess
 import sys
 
 from reports.summary import summary
 
 
-def write(folder, overrides, student, baseline=0.5):
-    folder.mkdir(parents=True)
-    report = {
-        "student": {"score": student},
-        "baseline": baseline and {"score": baseline},
-        "kd_gain": baseline and student - baseline,
-        "retention": student / 0.8,
-        "compression": 2.0,
-        "speedup": {"1": 6.0, "32": 3.0},
-        "distill_seconds": 40.0,
-        "overrides": overrides,
-    }
-    (folder / "report.json").write_text(json.dumps(report))
-
-
 def cells(line):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_runs_that_differ_in_the_seed_alone_share_a_row(tmp_path):
-    write(tmp_path / "0", ["student=bilstm", "seed=1"], 0.6)
-    write(tmp_path / "1", ["student=bilstm", "seed=2"], 0.7)
-    write(tmp_path / "deep" / "2", ["student=cnn_lstm", "seed=1"], 0.4)
+def test_runs_that_differ_in_the_seed_alone_share_a_row(tmp_path, make_run):
+    make_run(tmp_path / "0", ["student=bilstm", "seed=1"], 0.6)
+    make_run(tmp_path / "1", ["student=bilstm", "seed=2"], 0.7)
+    make_run(tmp_path / "deep" / "2", ["student=cnn_lstm", "seed=1"], 0.4)
     header, _, bilstm, cnn = summary([tmp_path]).splitlines()
     assert cells(header)[1:4] == ["runs", "baseline", "student"]
     assert cells(bilstm)[:6] == ["student=bilstm", "2", "50.0 ± 0.0", "65.0 ± 7.1", "15.0 ± 7.1", "81.2 ± 8.8"]
     assert cells(cnn)[:4] == ["student=cnn_lstm", "1", "50.0", "40.0"]
 
 
-def test_what_was_not_measured_stays_empty(tmp_path):
-    write(tmp_path / "0", [], 0.6, baseline=None)
+def test_what_was_not_measured_stays_empty(tmp_path, make_run):
+    make_run(tmp_path / "0", [], 0.6, baseline=None)
     *_, row = summary([tmp_path]).splitlines()
     assert cells(row)[:5] == ["defaults", "1", "", "60.0", ""]
 
 
-def test_stages_are_no_runs_of_their_own(tmp_path):
-    write(tmp_path / "stages" / "0", ["scheme=born_again"], 0.7)  # the sweep may lie anywhere
-    write(tmp_path / "stages" / "0" / "stages" / "first", ["scheme=born_again"], 0.6)
+def test_stages_are_no_runs_of_their_own(tmp_path, make_run):
+    make_run(tmp_path / "stages" / "0", ["scheme=born_again"], 0.7)  # the sweep may lie anywhere
+    make_run(tmp_path / "stages" / "0" / "stages" / "first", ["scheme=born_again"], 0.6)
     _, _, row = summary([tmp_path / "stages"]).splitlines()
     assert cells(row)[:2] == ["scheme=born_again", "1"]
     assert cells(row)[-1] == "40"
