@@ -226,8 +226,9 @@ def save_config(folder: Path, config: DictConfig, overrides: list[str]) -> None:
     OmegaConf.save(OmegaConf.merge(config, {"run_dir": str(folder)}), folder / "config.yaml")
     OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
     if HydraConfig.initialized():
-        names = HydraConfig.get().runtime.choices.items()
-        own = {group: name for group, name in names if not group.startswith("hydra/")}
+        names = dict(HydraConfig.get().runtime.choices)
+        names["experiment"] = names.pop(sweeps.RECIPE, names["experiment"])
+        own = {group: name for group, name in names.items() if not group.startswith("hydra/")}
         OmegaConf.save(OmegaConf.create(own), folder / "choices.yaml")
 
 

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 OVERRIDES, REPORT, FAILED, OUTPUT = "overrides.yaml", "report.json", "failed.txt", "output.txt"
 GOING_ON = "sweep.resume="
-RECIPE = "+experiment@_global_="  # beside experiment=recipes, which is taken
+LAUNCHER = "launcher="
+RECIPE = "experiment@_global_"  # beside experiment=recipes, which is taken
 NOTE = "POTSTILL_FAILED"  # where a job writes why it ended
 
 failed: list[str] = []  # what failed in the sweep that has just ended
@@ -74,10 +75,14 @@ def _in_a_process(folder: Path, quiet: bool) -> int:
 
 
 def plain(overrides: Sequence[str]) -> list[str]:
-    """Overrides with the recipe that experiment=recipes chose as one would say it for that recipe alone."""
-    chosen = [override.removeprefix(RECIPE) for override in overrides if override.startswith(RECIPE)]
-    others = [override for override in overrides if not override.startswith((RECIPE, "experiment="))]
-    return [*(f"experiment={name}" for name in chosen), *others] if chosen else list(overrides)
+    """The overrides of a job as one would say them for that run alone.
+
+    Without where the sweep's jobs run, and with the recipe that experiment=recipes chose as experiment=NAME.
+    """
+    kept = [override for override in overrides if not override.startswith(LAUNCHER)]
+    chosen = [override.split("=", 1)[1] for override in kept if override.startswith(f"+{RECIPE}=")]
+    others = [override for override in kept if not override.startswith((f"+{RECIPE}=", "experiment="))]
+    return [*(f"experiment={name}" for name in chosen), *others] if chosen else kept
 
 
 def quoted(value: object) -> str:
@@ -124,10 +129,11 @@ def gone_on(arguments: Sequence[str], outputs: Path = Path("outputs")) -> list[s
     asks = any(argument.lower() == f"{GOING_ON}true" for argument in arguments)
     if not asks or any(argument.startswith("hydra.sweep.dir=") for argument in others):
         return others
-    asked = [argument for argument in others if not argument.lstrip("+~").startswith(("-", "hydra.", "hydra/"))]
+    of_hydra = ("-", "hydra.", "hydra/", LAUNCHER)
+    asked = [argument for argument in others if not argument.lstrip("+~").startswith(of_hydra)]
     for path in sorted(outputs.glob("*/multirun.yaml"), key=lambda path: path.stat().st_mtime, reverse=True):
         saved: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        if asked == saved["hydra"]["overrides"]["task"]:
+        if asked == [word for word in saved["hydra"]["overrides"]["task"] if not word.startswith(LAUNCHER)]:
             return [*others, f"hydra.sweep.dir={path.parent}"]
     raise UserError(f"{GOING_ON}true: no sweep of these overrides in {outputs}; leave it out, or say hydra.sweep.dir=…")
 

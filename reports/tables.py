@@ -3,7 +3,7 @@
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:
     """The lines of a table: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths = [max(2, *map(len, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
 
     def line(cells: list[str]) -> str:

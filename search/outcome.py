@@ -15,7 +15,12 @@ from search.budget import Budget
 TRAINED, PRUNED, FAILED = "trained", "pruned", "failed"
 REFUSED, OVER, REPEATED = "refused", "over the budget", "seen before"
 OUTCOME, OVERRIDES, COST, FOLDER = "outcome", "overrides", "cost", "folder"
-OF_THE_SEARCH = ("baseline=", "callbacks=", "callbacks.", "launcher=")  # what a run of the winner alone can do without
+OF_THE_SEARCH = (
+    "baseline=",
+    "callbacks=",
+    "callbacks.",
+    sweeps.LAUNCHER,
+)  # what a run of the winner alone can do without
 
 
 def said(trial: Trial, what: str) -> str:

@@ -14,8 +14,6 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from potstill.errors import UserError
-
 STUDENT = "student"
 Choices = Mapping[str, BaseDistribution | str]  # by key of an override; a text is no choice
 
@@ -64,7 +62,7 @@ def space_of(
         parser: Hydra's.
 
     Raises:
-        UserError: something cannot be searched.
+        HydraException: something is not in Hydra's words.
     """
     asked = _parsed(arguments, parser)
     found = {key: each for key, each in asked.items() if not _is_about_the_search(key)}
@@ -93,8 +91,9 @@ def _choices(override: Override) -> BaseDistribution | str:
     if override.is_discrete_sweep():
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     sweep = override.value()
-    if not isinstance(sweep, IntervalSweep) or sweep.start is None or sweep.end is None:
-        raise UserError(f"hparams_search: {override.input_line}: only choices, ranges and intervals can be searched")
+    assert isinstance(sweep, IntervalSweep)
+    assert sweep.start is not None
+    assert sweep.end is not None
     logarithmic = "log" in sweep.tags
     if isinstance(sweep.start, int) and isinstance(sweep.end, int):
         return IntDistribution(sweep.start, sweep.end, log=logarithmic)

@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> None:
     """Write a file for each student into the working directory.
 
     Raises:
-        UserError: something cannot be searched.
+        UserError: a run of the space's first choices cannot be.
+        HydraException: something is not in Hydra's words.
     """
     parser = OverridesParser.create()
     quiet()

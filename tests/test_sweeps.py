@@ -101,6 +101,7 @@ def test_recipes_are_runs_of_their_own(sweep, tmp_path):
     assert "words in the train split" in (tmp_path / "sweep" / "0" / "failed.txt").read_text()
     (report,) = reports(tmp_path / "sweep").values()
     assert report["overrides"][0] == "experiment=teacher_free"
+    assert "experiment: teacher_free\n" in (tmp_path / "sweep" / "1" / "choices.yaml").read_text()
     assert "experiment=recipes" not in report["overrides"]
 
 

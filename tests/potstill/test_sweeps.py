@@ -26,7 +26,7 @@ class TestGoneOn:
         a_sweep(tmp_path / "second", *asked, age=20)
         a_sweep(tmp_path / "third", *reversed(asked), age=10)
         a_sweep(tmp_path / "fourth", *asked, "kd=none", "data.seed=${hydra:job.num}")
-        line = ["-m", *asked, "hydra.launcher.n_jobs=2"]
+        line = ["-m", "launcher=joblib", *asked, "hydra.launcher.n_jobs=2"]
         found = sweeps.gone_on([*line, "sweep.resume=True"], tmp_path)
         assert found == [*line, f"hydra.sweep.dir={tmp_path / 'second'}"]
 
@@ -43,6 +43,7 @@ class TestGoneOn:
 def test_a_recipe_of_all_is_named_as_alone():
     assert sweeps.plain(["+experiment@_global_=pkd", "experiment=recipes", "seed=2"]) == ["experiment=pkd", "seed=2"]
     assert sweeps.plain(["experiment=recipes", "seed=2"]) == ["experiment=recipes", "seed=2"]
+    assert sweeps.plain(["launcher=joblib", "seed=2"]) == ["seed=2"]
 
 
 @pytest.mark.parametrize("text", ["plain", "it's", "a\\b", "a\\'b", "a\\", "(1), a=b"])

@@ -54,7 +54,7 @@ def test_scores_of_other_metrics_are_told_apart(tmp_path, make_run):
 
 def test_an_unfinished_run_is_compared_by_its_config(tmp_path, make_run):
     first, second = make_run(tmp_path / "0", ["seed=1"], 0.6), make_run(tmp_path / "1", ["seed=2"])
-    assert "| seed   | 1 | 2 |" in compare(first, second)
+    assert "| seed   |  1 |  2 |" in compare(first, second)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "sweep"])

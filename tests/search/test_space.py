@@ -1,11 +1,9 @@
 import optuna
-import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from potstill.errors import UserError
 from search.space import space_of
 
 SHARED = {"student": "bilstm,bert_small", "kd": "response,[response,feature]", "baseline": False}
@@ -64,8 +62,3 @@ def test_numbers_are_short():
     (override,) = asked(made(shared={"b": "tag(log,interval(1e-5,1e-3))"}, own={}), 0)
     assert len(override) <= len("b=0.0001234")
     assert 1e-5 <= float(override.removeprefix("b=")) <= 1e-3
-
-
-def test_what_cannot_be_searched_is_named():
-    with pytest.raises(UserError, match=r"hparams_search: a=interval\(0.1\): only choices, ranges and intervals"):
-        made(shared={"a": "interval(0.1)"}, own={})

