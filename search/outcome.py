@@ -20,7 +20,7 @@ OF_THE_SEARCH = (
     "callbacks=",
     "callbacks.",
     sweeps.LAUNCHER,
-)  # what a run of the winner alone can do without
+)  # of no use to the winner alone
 
 
 def said(trial: Trial, what: str) -> str:
