@@ -94,7 +94,7 @@ def test_the_loss_is_the_sum_of_its_named_parts(distiller_of, monkeypatch):
     distiller, batches = distiller_of("kd=[response,relation]", "student=bilstm")
     logged = {}
     monkeypatch.setattr(Distiller, "_moment", lambda self: Moment())
-    monkeypatch.setattr(Distiller, "_logs_this_step", lambda self: True)
+    monkeypatch.setattr(Distiller, "logs_this_step", lambda self: True)
     monkeypatch.setattr(Distiller, "log", lambda self, name, value, **_: logged.update({name: value}))
     monkeypatch.setattr(Distiller, "log_dict", lambda self, values: logged.update(values))
     total = distiller.training_step(next(iter(batches.train_dataloader())), 0)
