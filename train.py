@@ -18,7 +18,6 @@ import transformers
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities import rank_zero_only
@@ -29,7 +28,9 @@ from kd.assembly import Assembly
 from kd.plan import Plan, make_plan
 from kd.schemes.base import TEACHER
 from kd.stages import STAGES, compose_stages, plan_stages, saved_stages, seconds_before, updates_before
-from kd.trackers import Guarded
+from kd.trackers.lineage import lineage
+from kd.trackers.runs import figures_of
+from kd.trackers.session import opened
 from models.early_exit import load_exits
 from models.network import Network
 from models.transformer import load
@@ -122,12 +123,13 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
     if config.plan:
         return None
     save_config(folder, config, overrides)
-    loggers = [Guarded(name, partial(instantiate, node)) for name, node in (config.get("logger") or {}).items()]
-    try:
-        for logger in loggers:
-            logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+    with opened(config) as loggers:
         assembly = Assembly(config, plan, folder, loggers)
         teachers, teacher_seconds = assembly.teachers()
+        if loggers:
+            origins = lineage(teachers, config.start_from)
+            for logger in loggers:
+                logger.log_hyperparams({"lineage": origins})
         teacher = teachers.get(TEACHER)
         student, distilled, store_seconds = assembly.distil(teachers)
         baseline, updates = None, distilled.updates + updates_before(config.start_from, plan.task.name)
@@ -139,11 +141,10 @@ def run(config: DictConfig, overrides: list[str]) -> float | None:
         seconds = {"teacher_seconds": teacher_seconds, "store_seconds": store_seconds}
         seconds |= {"distill_seconds": distilled.seconds}
         seconds = {part: now + seconds_before(folder, part) for part, now in seconds.items()} | {"updates": updates}
-        score = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, seconds, overrides)
-    finally:
+        content = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, seconds, overrides)
         for logger in loggers:
-            logger.finish()
-    return score
+            logger.conclude(figures_of(content), folder)
+    return content["student"]["score"]
 
 
 def report(
@@ -153,7 +154,7 @@ def report(
     others: dict[str, Network | None],
     seconds: dict[str, float],
     overrides: list[str],
-) -> float:
+) -> dict[str, Any]:
     """Measure the student as it was saved, beside teacher and baseline, and write the report."""
     networks = {role: network for role, network in others.items() if network is not None}
     exits = load_exits(folder / "student")
@@ -167,9 +168,10 @@ def report(
     content |= {"exits": {name: figures[name] for name in exits}}
     content |= comparison(figures) | seconds
     content |= {"versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}}
-    (folder / "report.json").write_text(json.dumps(content | {"overrides": overrides}, indent=2))
+    content |= {"overrides": overrides}
+    (folder / "report.json").write_text(json.dumps(content, indent=2))
     print(f"\n{write_report(folder)}\nsaved in {folder}", flush=True)
-    return figures["student"]["score"]
+    return content
 
 
 def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:
