@@ -8,14 +8,15 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
+from kd import ranks
+
 log = logging.getLogger(__name__)
 
 
 class Guarded(Logger):
     """Passes everything on to a logger until that fails; then says so once and goes quiet.
 
-    Some of it is for loggers that have the method only: `conclude`, which puts out what a run has come to, and
-    `finish`, which ends the tracker's run.
+    Of several processes only the first one has the logger. `conclude` and `finish` reach loggers that have them.
 
     Args:
         name: of the choice, for the warning.
@@ -25,7 +26,8 @@ class Guarded(Logger):
     def __init__(self, name: str, make: Callable[[], Logger]):
         super().__init__()
         self._name, self._logger = name, None
-        self._logger = self._try(make)
+        if ranks.is_first():
+            self._logger = self._try(make)
 
     def _try(self, action: Callable[[], Any]) -> Any:
         try:
