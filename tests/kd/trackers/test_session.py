@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 import train
 from kd.trackers.lineage import lineage
+from kd.trackers.session import opened
 
 ALL = "logger=[csv,wandb,tensorboard,mlflow]"
 SCHEDULE = "{_target_: kd.schedule.Linear, start: 0.1, end: 1, by: step}"
@@ -197,3 +198,10 @@ def test_each_job_of_a_sweep_is_a_run_in_its_group(small, tmp_path):
     found = [Records(tmp_path / "seeds" / str(number)).of("run")[0] for number in range(2)]
     assert [(run.display_name, run.run_group) for run in found] == [("seeds/0", "seeds"), ("seeds/1", "seeds")]
     assert len({run.run_id for run in found}) == 2
+
+
+def test_weights_and_biases_has_its_settings(configure, tmp_path, monkeypatch):
+    config = configure(*SMALL, "logger=wandb", "logger.wandb.offline=true", "logger.wandb.tags=[a,b]")
+    with opened(config) as (logger,):
+        run = logger._logger.experiment
+        assert (run.tags, run.settings.finish_timeout, run.settings.login_timeout) == (("a", "b"), 300, 60)
