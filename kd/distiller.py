@@ -102,7 +102,7 @@ class Distiller(pl.LightningModule):
         return f"{self.prefix}val/{self.task.metric}"
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        step = self.step_of(batch, self._moment())
+        step = self.step_of(batch, self.moment())
         losses = self.losses(step)
         total = torch.stack(list(losses.values())).sum()
         self.scheme.after_batch(step)
@@ -190,12 +190,12 @@ class Distiller(pl.LightningModule):
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
         for follower in (self.scheme, self.objective):
-            follower.at(self._moment())
+            follower.at(self.moment())
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         copies = {name: self.network(name) for name in self.copies}
-        self.scheme.after_update(dict(self.networks.items()), copies, self._moment(1))  # type: ignore[arg-type]
+        self.scheme.after_update(dict(self.networks.items()), copies, self.moment(1))  # type: ignore[arg-type]
 
     def on_train_epoch_end(self) -> None:
         self.log(f"{self.prefix}train/seconds", time.monotonic() - self._started)
@@ -217,7 +217,7 @@ class Distiller(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _moment(self, more: int = 0) -> Moment:
+    def moment(self, more: int = 0) -> Moment:
         """Now, or so many updates later."""
         return Moment(self.trainer.global_step + more, self._updates, self.current_epoch, self._epochs)
 

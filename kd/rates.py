@@ -15,10 +15,10 @@ class Rates(Callback):
     """Logs these in the steps whose losses are logged.
 
     `train/learning_rate/NAME` is that of a network, of the `projections` or of the `scheme`; `train/weight/TERM` and
-    `train/temperature/TERM` follow their schedules; `train/examples_per_second` and `train/tokens_per_second` count
-    what all processes trained on since the step that was logged before, without the time of validations. Tokens are
-    the student's, padding apart. A GPU is waited for in these steps only, not in every one as by Lightning's
-    ThroughputMonitor.
+    `train/temperature/TERM` follow their schedules, `train/weight/scheme` that of the scheme.
+    `train/examples_per_second` and `train/tokens_per_second` count what all processes trained on since the step that
+    was logged before, without the time of validations. Tokens are the student's, padding apart. A GPU is waited for
+    in these steps only, not in every one as by Lightning's ThroughputMonitor.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,8 @@ class Rates(Callback):
         self._due = module.logs_this_step()
         if self._due:
             rates = {f"learning_rate/{group['name']}": group["lr"] for group in optimizer.param_groups}
-            self._log(module, rates | module.objective.moving())
+            share = module.scheme.share(module.moment())
+            self._log(module, rates | module.objective.moving() | ({} if share is None else {"weight/scheme": share}))
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, module: Distiller, outputs: Any, batch: Batch, batch_idx: int

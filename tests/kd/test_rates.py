@@ -1,4 +1,5 @@
 import csv
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,3 +66,11 @@ def test_examples_and_tokens_are_those_since_the_last_logged_step(configure, mon
 def test_nothing_is_gathered_where_nothing_is_logged(configure, monkeypatch):
     monkeypatch.setattr(Rates, "on_train_start", lambda *_: pytest.fail("gathers"))
     run(configure("student=bilstm", "baseline=false", "logger=[]", "trainer.max_epochs=1"), [])
+
+
+def test_the_share_of_a_scheme_is_logged_where_it_moves(configure):
+    config = configure("student=bilstm", "baseline=false", "scheme=mean_teacher", "trainer.log_every_n_steps=3")
+    run(config, [])
+    shares = [float(row["train/weight/scheme"]) for row in rows_of(config, "train/loss")]
+    ramp = [math.exp(-5 * (1 - min(update / 4.5, 1)) ** 2) for update in range(2, 18, 3)]  # over a quarter of 18
+    assert shares == pytest.approx(ramp)
