@@ -15,7 +15,6 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities import rank_zero_only
@@ -26,7 +25,9 @@ from kd.assembly import Assembly
 from kd.plan import Plan, make_plan
 from kd.schemes.base import TEACHER
 from kd.stages import STAGES, compose_stages, plan_stages, saved_stages, seconds_before, updates_before
-from kd.trackers import Guarded
+from kd.trackers.lineage import lineage
+from kd.trackers.runs import figures_of
+from kd.trackers.session import opened
 from models.early_exit import load_exits
 from models.network import Network
 from models.transformer import load
@@ -124,12 +125,13 @@ def run(config: DictConfig, overrides: list[str], stage: str = "") -> float | No
     if config.plan:
         return None
     save_config(folder, config, overrides)
-    loggers = [Guarded(name, partial(instantiate, node)) for name, node in (config.get("logger") or {}).items()]
-    try:
-        for logger in loggers:
-            logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+    with opened(config) as loggers:
         assembly = Assembly(config, plan, folder, loggers, stage)
         teachers, teacher_seconds = assembly.teachers()
+        if loggers:
+            origins = lineage(teachers, config.start_from)
+            for logger in loggers:
+                logger.log_hyperparams({"lineage": origins})
         teacher = teachers.get(TEACHER)
         student, distilled, store_seconds = assembly.distil(teachers)
         baseline, updates = None, distilled.updates + updates_before(config.start_from, plan.task.name)
@@ -142,10 +144,9 @@ def run(config: DictConfig, overrides: list[str], stage: str = "") -> float | No
         seconds |= {"distill_seconds": distilled.seconds}
         seconds = {part: now + seconds_before(folder, part) for part, now in seconds.items()}
         facts = seconds | {"updates": updates, "validation_score": distilled.score}
-        report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, facts, overrides)
-    finally:
+        content = report(folder, plan, config, {"teacher": teacher, "baseline": baseline}, facts, overrides)
         for logger in loggers:
-            logger.finish()
+            logger.conclude(figures_of(content), folder)
     return distilled.score
 
 
@@ -156,7 +157,7 @@ def report(
     others: dict[str, Network | None],
     facts: dict[str, float | None],
     overrides: list[str],
-) -> None:
+) -> dict[str, Any]:
     """Measure the student as it was saved, beside teacher and baseline, and write the report."""
     networks = {role: network for role, network in others.items() if network is not None}
     exits = load_exits(folder / "student")
@@ -170,8 +171,10 @@ def report(
     content |= {"exits": {name: figures[name] for name in exits}}
     content |= comparison(figures) | facts
     content |= {"versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}}
-    (folder / "report.json").write_text(json.dumps(content | {"overrides": overrides}, indent=2))
+    content |= {"overrides": overrides}
+    (folder / "report.json").write_text(json.dumps(content, indent=2))
     print(f"\n{write_report(folder)}\nsaved in {folder}", flush=True)
+    return content
 
 
 def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:

@@ -74,7 +74,7 @@ class Assembly:
             own: dict[str, Any] = {"max_epochs": settings.epochs, "accumulate_grad_batches": 1}
             return self._fit(distiller, batches, folder, only=TEACHERS_SETTINGS, **own).seconds
 
-        return fine_tuned(draft, key, settings, Path(self.config.cache_dir), train)
+        return fine_tuned(draft, key, settings, Path(self.config.cache_dir), train, self.folder)
 
     def distil(self, teachers: Mapping[str, Network]) -> tuple[Network, Fitted, float]:
         """The student after distillation, what that took, and the seconds that asking teachers beforehand took."""

@@ -102,16 +102,16 @@ class Distiller(pl.LightningModule):
         return f"{self.prefix}val/{self.task.metric}"
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        step = self.step_of(batch, self._moment())
+        step = self.step_of(batch, self.moment())
         losses = self.losses(step)
         total = torch.stack(list(losses.values())).sum()
         self.scheme.after_batch(step)
-        if self._logs_this_step():
+        if self.logs_this_step():
             self.log_dict({f"{self.prefix}train/{name}": loss.detach() for name, loss in losses.items()})
             self.log(f"{self.prefix}train/loss", total.detach(), prog_bar=True)
         return total
 
-    def _logs_this_step(self) -> bool:
+    def logs_this_step(self) -> bool:
         """Whether Lightning would hand this step's figures to a logger: gathering them costs, on a small student."""
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return bool(every) and (self.trainer.global_step + 1) % every == 0
@@ -190,12 +190,12 @@ class Distiller(pl.LightningModule):
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
         for follower in (self.scheme, self.objective):
-            follower.at(self._moment())
+            follower.at(self.moment())
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         copies = {name: self.network(name) for name in self.copies}
-        self.scheme.after_update(dict(self.networks.items()), copies, self._moment(1))  # type: ignore[arg-type]
+        self.scheme.after_update(dict(self.networks.items()), copies, self.moment(1))  # type: ignore[arg-type]
 
     def on_train_epoch_end(self) -> None:
         self.log(f"{self.prefix}train/seconds", time.monotonic() - self._started)
@@ -217,7 +217,7 @@ class Distiller(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _moment(self, more: int = 0) -> Moment:
+    def moment(self, more: int = 0) -> Moment:
         """Now, or so many updates later."""
         return Moment(self.trainer.global_step + more, self._updates, self.current_epoch, self._epochs)
 
@@ -227,12 +227,12 @@ class Distiller(pl.LightningModule):
 
     def _groups(self) -> list[dict[str, Any]]:
         """Each network and the projections, matrices apart from vectors, which do not decay."""
-        parts: list[tuple[nn.Module, dict[str, float]]] = [(self.objective, {})]
-        parts += [(self.scheme, {"lr": rate} if (rate := self.scheme.learning_rate) else {})]
         rates = self.optimisation.learning_rates
-        parts += [(network, {"lr": rates[name]} if name in rates else {}) for name, network in self.networks.items()]
-        groups = []
-        for module, options in parts:
+        parts = [("projections", self.objective, None), ("scheme", self.scheme, self.scheme.learning_rate)]
+        parts += [(name, network, rates.get(name)) for name, network in self.networks.items()]
+        groups: list[dict[str, Any]] = []
+        for name, module, rate in parts:
+            options = {"name": name} | ({"lr": rate} if rate else {})
             parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
             matrices = [parameter for parameter in parameters if parameter.ndim > 1]
             vectors = [parameter for parameter in parameters if parameter.ndim <= 1]

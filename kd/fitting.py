@@ -9,11 +9,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from data.module import Batches
 from kd import ranks
 from kd.distiller import Distiller
+from kd.rates import Rates
 
 log = logging.getLogger(__name__)
 
@@ -138,8 +139,7 @@ def _callbacks(monitor: str, folder: Path, every_n_steps: int, logs: bool) -> li
         enable_version_counter=False,
         save_on_train_epoch_end=False,  # right after validation, so that the last state knows of it
     )
-    rates = [LearningRateMonitor("step")] if logs else []
-    return [best, LastState(folder / LAST, every_n_steps), *rates]
+    return [best, LastState(folder / LAST, every_n_steps), *([Rates()] if logs else [])]
 
 
 def _finish(trainer: pl.Trainer, folder: Path, fitted: Fitted) -> None:

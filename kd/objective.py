@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kd.knowledge.base import Knowledge
 from kd.moment import Moment
 from kd.probe import why_not
+from kd.schedule import Constant
 from kd.schemes.base import Lesson, Pair
 from models.output import LOGITS, Fields
 from potstill.errors import UserError
@@ -96,6 +97,16 @@ class Objective(nn.Module):
                     weight = lesson.weight * cast(Knowledge, term).weight
                     losses[f"kd/{name}/{pair}"] = weight * term(learner, teacher, batch)
         return losses
+
+    def moving(self) -> dict[str, float]:
+        """What follows a schedule, as it is now, by name: `weight/<term>`, `temperature/<term>`."""
+        terms = (item for some in self.terms.values() for item in cast(nn.ModuleDict, some).items())
+        return {
+            f"{attribute}/{name}": getattr(term, attribute)
+            for name, term in terms
+            for attribute, schedule in cast(Knowledge, term).schedules.items()
+            if not isinstance(schedule, Constant)
+        }
 
     def at(self, moment: Moment) -> None:
         """Let every term follow its schedule."""

@@ -12,6 +12,7 @@ from models.network import Network
 log = logging.getLogger(__name__)
 
 About = dict[str, Any]
+ABOUT = "about.json"
 
 
 def made_once(folder: Path, what: str, make: Callable[[], tuple[Network, About]]) -> About | None:
@@ -41,5 +42,5 @@ def made_once(folder: Path, what: str, make: Callable[[], tuple[Network, About]]
 def _keep(network: Network, about: About, folder: Path) -> None:
     unfinished = folder.with_suffix(".new")
     network.save(unfinished)
-    (unfinished / "about.json").write_text(json.dumps(about))
+    (unfinished / ABOUT).write_text(json.dumps(about))
     unfinished.rename(folder)

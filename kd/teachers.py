@@ -125,7 +125,7 @@ def check_labels(config: PretrainedConfig, labels: tuple[str, ...], name: str = 
 
 
 def fine_tuned(
-    draft: Draft, key: object, settings: FineTuning, cache: Path, train: Callable[[Network, Path], float]
+    draft: Draft, key: object, settings: FineTuning, cache: Path, train: Callable[[Network, Path], float], run: Path
 ) -> tuple[Network, float]:
     """The draft's network after fine-tuning, from the cache where it has been done before.
 
@@ -137,6 +137,7 @@ def fine_tuned(
         settings: of the fine-tuning.
         cache: folder of the cache.
         train: fine-tunes a network, keeping checkpoints in a folder, and gives the seconds it took.
+        run: the folder of the run that asks; it is written down beside a teacher that it makes.
 
     Returns:
         The network and the seconds spent now: 0 where it was found.
@@ -150,7 +151,8 @@ def fine_tuned(
         log.info("teacher: fine-tuning it, once, into %s", folder)
         torch.manual_seed(settings.seed)
         network = draft.network()
-        return network, asdict(settings) | {"seconds": train(network, unfinished)}
+        seconds = train(network, unfinished)
+        return network, asdict(settings) | {"seconds": seconds, "run": str(run.absolute())}
 
     made = made_once(folder, "teacher", make)
     if made and ranks.is_first():

@@ -147,8 +147,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-def overrides(folder: Path, fine_tuned: Path, cache: Path, tmp_path: Path) -> list[str]:
+@pytest.fixture(scope="session")
+def small(folder: Path, fine_tuned: Path, cache: Path) -> list[str]:
     """What makes a run small: the sentences, the tiny fine-tuned teacher, few small batches."""
     return [
         "data=files",
@@ -165,8 +165,13 @@ def overrides(folder: Path, fine_tuned: Path, cache: Path, tmp_path: Path) -> li
         "trainer.enable_progress_bar=false",
         "trainer.accelerator=cpu",
         f"cache_dir={cache}",
-        f"run_dir={tmp_path / 'run'}",
     ]
+
+
+@pytest.fixture
+def overrides(small: list[str], tmp_path: Path) -> list[str]:
+    """A small run in a folder of its own."""
+    return [*small, f"run_dir={tmp_path / 'run'}"]
 
 
 @pytest.fixture

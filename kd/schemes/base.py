@@ -144,6 +144,10 @@ class Scheme(nn.Module, ABC):
     def at(self, moment: Moment) -> None:
         """Get ready for the batch that comes now."""
 
+    def share(self, moment: Moment) -> float | None:
+        """How much its lessons hand over knowledge now, where that changes while training goes on; None elsewhere."""
+        return None
+
     @abstractmethod
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
         """The lessons of one batch, from the pairs as declared; changes nothing in the scheme."""

@@ -43,10 +43,12 @@ class MeanTeacher(Scheme):
     def pairs(self, specs: Mapping[str, Spec]) -> list[Pair]:
         return [Pair(STUDENT, specs[STUDENT], AVERAGE, specs[AVERAGE])]
 
+    def share(self, moment: Moment) -> float:
+        return self.weight * moment.ramp(self.ramp)
+
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
-        weight = self.weight * step.moment.ramp(self.ramp)
         for pair in pairs:
-            yield Lesson(pair, step.run(STUDENT), step.run(AVERAGE), weight)
+            yield Lesson(pair, step.run(STUDENT), step.run(AVERAGE), self.share(step.moment))
 
     @torch.no_grad()
     def after_update(self, networks: Mapping[str, Network], copies: Mapping[str, Network], moment: Moment) -> None:

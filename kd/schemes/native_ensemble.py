@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
+from kd.moment import Moment
 from kd.schemes.base import STUDENT, Lesson, Pair, Scheme, Step, logits_only
 from kd.schemes.group import mean_of_logits, saying
 from models.output import Field, Fields, ModelOutput, Spec
@@ -53,11 +54,14 @@ class NativeEnsemble(Scheme):
         taught += [Pair(name, student, GATE, gate, network=STUDENT, sources=()) for name in others]
         return [Pair(GATE, gate), *taught]
 
+    def share(self, moment: Moment) -> float:
+        return moment.ramp(self.ramp)
+
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
         student = step.run(STUDENT)
         branches = [student.logits, *student.exits]
         together = self.together(student)
-        weight = step.moment.ramp(self.ramp)
+        weight = self.share(step.moment)
         first, *taught = pairs
         yield Lesson(first, ModelOutput(together, student.mask))
         for pair, logits in zip(taught, branches, strict=True):

@@ -51,9 +51,12 @@ class Neighbours(Scheme):
         student = specs[STUDENT]
         return [Pair(STUDENT, student, NEIGHBOURS, logits_only(student, NEIGHBOURS), sources=())]
 
+    def share(self, moment: Moment) -> float:
+        return self.weight(moment)
+
     def lessons(self, pairs: list[Pair], step: Step) -> Iterator[Lesson]:
         student, labels = step.run(STUDENT), step.batch["labels"]
-        share = self.weight(step.moment)
+        share = self.share(step.moment)
         said = saying(self.targets(labels, student.logits.detach().float()).clamp(min=SMALLEST).log(), student)
         for pair in pairs:
             yield Lesson(pair, student, replace(said, rows=labels != IGNORED), share, 1 - share)

@@ -71,7 +71,6 @@ class Progressive(Scheme):
         self._before, self._now = (ids[order], said[order]), []
 
     def share(self, moment: Moment) -> float:
-        """The weight of the predictions in this epoch."""
         return self.weight * (moment.epoch + 1) / moment.epochs
 
     def probabilities(self, batch: Mapping[str, Any], own: Tensor) -> Tensor:

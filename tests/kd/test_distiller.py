@@ -93,8 +93,8 @@ def test_the_teacher_is_in_no_checkpoint_and_no_optimizer(distiller_of):
 def test_the_loss_is_the_sum_of_its_named_parts(distiller_of, monkeypatch):
     distiller, batches = distiller_of("kd=[response,relation]", "student=bilstm")
     logged = {}
-    monkeypatch.setattr(Distiller, "_moment", lambda self: Moment())
-    monkeypatch.setattr(Distiller, "_logs_this_step", lambda self: True)
+    monkeypatch.setattr(Distiller, "moment", lambda self: Moment())
+    monkeypatch.setattr(Distiller, "logs_this_step", lambda self: True)
     monkeypatch.setattr(Distiller, "log", lambda self, name, value, **_: logged.update({name: value}))
     monkeypatch.setattr(Distiller, "log_dict", lambda self, values: logged.update(values))
     total = distiller.training_step(next(iter(batches.train_dataloader())), 0)
@@ -147,7 +147,7 @@ def test_dropout_follows_from_seed_epoch_and_batch_alone(distiller_of, monkeypat
     distiller, _ = distiller_of("student=bilstm")
     monkeypatch.setattr(Distiller, "current_epoch", 1)
     monkeypatch.setattr(Distiller, "global_rank", 0)
-    monkeypatch.setattr(Distiller, "_moment", lambda self: Moment())
+    monkeypatch.setattr(Distiller, "moment", lambda self: Moment())
 
     def drawn(batch_idx):
         torch.rand(batch_idx + 3)  # whatever was drawn before

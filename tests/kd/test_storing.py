@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra.utils import instantiate
 from safetensors.torch import load_file, save_file
 
 import train
@@ -19,6 +20,7 @@ from kd.assembly import Assembly
 from kd.plan import make_plan
 from kd.signals import LiveTeacher
 from kd.store.column import Column
+from kd.trackers.guarded import Guarded
 from potstill.errors import UserError
 
 TERMS = {path.stem for path in (Path(train.__file__).parent / "conf" / "kd").glob("*.yaml")} - {"none"}
@@ -100,7 +102,7 @@ def test_stored_and_live_losses_are_the_same(term, configure, tmp_path):
         paths = [f"run_dir={folder}", f"store.folder={tmp_path}/store"]
         config = configure(f"kd={term}", store, *paths, *short)
         plan = make_plan(config)
-        loggers = [train.Guarded("csv", lambda config=config: train.instantiate(config.logger.csv))]
+        loggers = [Guarded("csv", lambda config=config: instantiate(config.logger.csv))]
         assembly = Assembly(config, plan, tmp_path / f"fit-{folder.name}", loggers)
         assembly.distil(assembly.teachers()[0])
         lines = (folder / "metrics.csv").read_text().splitlines()

@@ -33,8 +33,8 @@ class Training:
 
 def test_a_teacher_is_paid_for_once(draft, tmp_path):
     train = Training()
-    first, seconds = fine_tuned(draft, "data", SETTINGS, tmp_path, train)
-    again, nothing = fine_tuned(draft, "data", SETTINGS, tmp_path, train)
+    first, seconds = fine_tuned(draft, "data", SETTINGS, tmp_path, train, tmp_path / "run")
+    again, nothing = fine_tuned(draft, "data", SETTINGS, tmp_path, train, tmp_path / "run")
     assert (train.count, seconds, nothing) == (1, 2.5, 0.0)
     states = zip(first.state_dict().values(), again.state_dict().values(), strict=True)
     assert all(one.equal(other) for one, other in states)
@@ -48,8 +48,8 @@ def test_a_teacher_is_paid_for_once(draft, tmp_path):
 )
 def test_other_data_or_settings_make_another_teacher(draft, tmp_path, key, settings):
     train = Training()
-    fine_tuned(draft, "data", SETTINGS, tmp_path, train)
-    fine_tuned(draft, key, settings, tmp_path, train)
+    fine_tuned(draft, "data", SETTINGS, tmp_path, train, tmp_path / "run")
+    fine_tuned(draft, key, settings, tmp_path, train, tmp_path / "run")
     assert train.count == 2
 
 
@@ -60,9 +60,9 @@ def test_what_was_interrupted_is_not_taken_for_a_teacher(draft, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fine_tuned(draft, "data", SETTINGS, tmp_path, interrupted)
+        fine_tuned(draft, "data", SETTINGS, tmp_path, interrupted, tmp_path / "run")
     train = Training()
-    fine_tuned(draft, "data", SETTINGS, tmp_path, train)
+    fine_tuned(draft, "data", SETTINGS, tmp_path, train, tmp_path / "run")
     assert train.count == 1
 
 

@@ -2,15 +2,21 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
+
+from kd import ranks
 
 log = logging.getLogger(__name__)
 
 
 class Guarded(Logger):
     """Passes everything on to a logger until that fails; then says so once and goes quiet.
+
+    Of several processes only the first one has the logger. `conclude` and `finish` reach loggers that have them.
 
     Args:
         name: of the choice, for the warning.
@@ -20,29 +26,37 @@ class Guarded(Logger):
     def __init__(self, name: str, make: Callable[[], Logger]):
         super().__init__()
         self._name, self._logger = name, None
-        self._logger = self._try(make)
+        if ranks.is_first():
+            self._logger = self._try(make)
 
-    def _try(self, action: Callable[[], Any], default: Any = None) -> Any:
+    def _try(self, action: Callable[[], Any]) -> Any:
         try:
             return action()
         except Exception as error:  # whatever a tracker raises, training goes on
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             log.warning("logger %s failed and is switched off: %s", self._name, reason)
-            self._logger = None
-            return default
+            broken, self._logger = self._logger, None
+            with suppress(Exception):  # so that the next run does not go on in this one's
+                getattr(broken, "finish", bool)()
+            return None
 
     def _pass_on(self, method: str, *args: Any, **kwargs: Any) -> None:
-        logger = self._logger
-        if logger is not None:
-            self._try(lambda: getattr(logger, method)(*args, **kwargs))
+        action = getattr(self._logger, method, None)
+        if action is not None:
+            self._try(lambda: action(*args, **kwargs))
 
     @property
-    def name(self) -> str | None:
+    def name(self) -> str:
         return self._name
 
     @property
     def version(self) -> str:
         return ""
+
+    @property
+    def run(self) -> str | None:
+        """What the tracker calls its run; None where it has no name of its own for it."""
+        return self._try(lambda: getattr(self._logger, "version", None)) or None
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self._pass_on("log_metrics", metrics, step)
@@ -56,6 +70,15 @@ class Guarded(Logger):
     def finalize(self, status: str) -> None:
         self._pass_on("finalize", status)
 
-    def finish(self) -> None:
-        """End the tracker's run, so that the next job of a sweep begins one of its own."""
-        self._try(lambda: getattr(getattr(self._logger, "experiment", None), "finish", int)())
+    def conclude(self, figures: Mapping[str, float], folder: Path) -> None:
+        """Put out the report.
+
+        Args:
+            figures: of the report, by name.
+            folder: where its picture is.
+        """
+        self._pass_on("conclude", figures, folder)
+
+    def finish(self, failed: bool = False) -> None:
+        """End the tracker's run, so that the next one begins one of its own."""
+        self._pass_on("finish", failed)

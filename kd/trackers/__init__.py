@@ -1,0 +1,1 @@
+"""Where losses, scores and reports of a run go."""

@@ -1,0 +1,72 @@
+"""What a run is called in trackers, and how its folder finds its own run there again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from kd.stages import STAGES
+
+TRACKERS = "trackers.json"
+OF_A_SWEEP = "multirun.yaml"  # which Hydra writes into its folder before the first job
+
+
+def name_of(run_dir: str) -> str:
+    """`RUN`, or `SWEEP/NUMBER` for a job of a sweep, or either with `/STAGE` for a stage before the last one."""
+    run, stage = _parted(run_dir)
+    start = (_sweep_of(run) or run).parent
+    return "/".join([*run.relative_to(start).parts, *stage])
+
+
+def group_of(run_dir: str) -> str | None:
+    """The sweep that a run is a job of, or else the run that a stage belongs to; None for one that stands alone."""
+    run, _ = _parted(run_dir)
+    if sweep := _sweep_of(run):
+        return sweep.name
+    return run.name if (run / STAGES).exists() else None
+
+
+def stage_of(config: DictConfig) -> str | None:
+    """The stage that a config is of; None where there are none."""
+    _, stage = _parted(config.run_dir)
+    return next(iter([*stage, *reversed(list(config.stages))]), None)
+
+
+def tracked(run_dir: str) -> dict[str, str]:
+    """What trackers call the run of this folder, by the tracker's name."""
+    path = Path(run_dir) / TRACKERS
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def keep(run_dir: str, runs: Mapping[str, str]) -> None:
+    """Write down what trackers call the run, so that it is gone on with there, and found by those who learn from it."""
+    if runs:
+        (Path(run_dir) / TRACKERS).write_text(json.dumps(tracked(run_dir) | dict(runs), indent=2))
+
+
+def figures_of(report: Mapping[str, Any], prefix: str = "report") -> dict[str, float]:
+    """The numbers of a report, such as `report/student/score`."""
+    figures: dict[str, float] = {}
+    for key, value in report.items():
+        if isinstance(value, Mapping):
+            figures |= figures_of(value, f"{prefix}/{key}")
+        elif isinstance(value, int | float):
+            figures[f"{prefix}/{key}"] = value
+    return figures
+
+
+def _parted(run_dir: str) -> tuple[Path, list[str]]:
+    """The folder of a whole run, and the stage whose folder below it this one is."""
+    folder = Path(run_dir).absolute()
+    return (folder.parent.parent, [folder.name]) if folder.parent.name == STAGES else (folder, [])
+
+
+def _sweep_of(run: Path) -> Path | None:
+    return next((folder for folder in run.parents if (folder / OF_A_SWEEP).exists()), None)
+
+
+OmegaConf.register_new_resolver("name_of_run", name_of, replace=True)
+OmegaConf.register_new_resolver("group_of_run", group_of, replace=True)
+OmegaConf.register_new_resolver("run_in", lambda tracker, run_dir: tracked(run_dir).get(tracker), replace=True)
