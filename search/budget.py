@@ -31,7 +31,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, limit in vars(self).items():
-            if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+            if limit is not None and (isinstance(limit, bool | str) or not limit > 0):
                 raise UserError(f"budget.{name}: {limit!r} is not a number above 0")
 
     def excess(self, cost: Cost) -> dict[str, float]:
@@ -44,7 +44,7 @@ class Budget:
         return " and ".join(said for said, limit in bounds.items() if limit is not None) or "no bound"
 
 
-class Scales:
+class Costs:
     """Measures candidates; those of one architecture are measured once."""
 
     def __init__(self) -> None:

@@ -9,11 +9,13 @@ import optuna
 from optuna.trial import FrozenTrial, Trial
 
 from potstill import sweeps
+from potstill.errors import UserError
 from reports.tables import table
 from search.budget import Budget
 
 TRAINED, PRUNED, FAILED = "trained", "pruned", "failed"
 REFUSED, OVER, REPEATED = "refused", "over the budget", "seen before"
+DIRECTIONS: tuple[Any, ...] = ("maximize", "minimize", "minimize")  # score in validation, milliseconds, megabytes
 OUTCOME, OVERRIDES, COST, FOLDER = "outcome", "overrides", "cost", "folder"
 OF_THE_SEARCH = (
     "baseline=",
@@ -32,22 +34,34 @@ def said(trial: Trial, what: str) -> str:
 
 
 def conclusion(study: optuna.Study, folder: Path, budget: Budget) -> str:
-    """The students that no other one beats in everything, and the command of the most accurate one."""
-    counts = Counter(trial.user_attrs.get(OUTCOME) for trial in study.trials)
+    """The Pareto front of the students that were trained, and the command of the most accurate one.
+
+    Raises:
+        UserError: there is none.
+    """
+    latest = {trial.user_attrs.get(FOLDER, trial.number): trial for trial in study.trials}  # some were tried again
+    counts = Counter(trial.user_attrs.get(OUTCOME) for trial in latest.values())
     counted = [f"{counts[what]} {what}" for what in (TRAINED, PRUNED, FAILED, OVER, REFUSED) if counts[what]]
     lines = [f"# Students within {budget}", "", f"Candidates: {', '.join(counted)}.", ""]
-    front = [trial for trial in study.best_trials if trial.user_attrs.get(OUTCOME) == TRAINED]
+    front = pareto_front(study)
     if not front:
-        return "\n".join([*lines, _why_none(study, budget), ""])
+        raise UserError(f"hparams_search: no student within {budget} was trained to its end{_nearest(study, budget)}")
     front.sort(key=lambda trial: (-trial.values[0], *trial.values[1:]))
     rows = [_row(trial, _report(folder, trial)) for trial in front]
     metric = _report(folder, front[0])["metric"]
     header = ["", f"{metric}, validation", "test", "ms, batch 1", "megabytes", "folder"]
     best = front[0].user_attrs
     command = [part for part in best[OVERRIDES] if not part.startswith(OF_THE_SEARCH)]
-    lines += ["No other one that was trained is better than these in everything:", "", *table(header, rows), ""]
-    lines += [f"The most accurate one is in {folder / best[FOLDER]}. The same with its baseline:", ""]
-    return "\n".join([*lines, f"    python train.py {sweeps.as_typed(command)}", ""])
+    lines += ["The Pareto front: of the trained students none is better in one and as good in the others.", ""]
+    lines += [*table(header, rows), "", f"The most accurate one is in {folder / best[FOLDER]}.", ""]
+    return "\n".join([*lines, "The same with its baseline:", "", f"    python train.py {sweeps.as_typed(command)}", ""])
+
+
+def pareto_front(study: optuna.Study) -> list[FrozenTrial]:
+    """The trained students that are beaten by no other trained one, in score, latency and size."""
+    trained = optuna.create_study(directions=list(DIRECTIONS))
+    trained.add_trials([trial for trial in study.trials if trial.user_attrs.get(OUTCOME) == TRAINED])
+    return trained.best_trials
 
 
 def _row(trial: FrozenTrial, report: dict[str, Any]) -> list[str]:
@@ -66,14 +80,11 @@ def _choices(trial: Trial | FrozenTrial) -> str:
     return " ".join(part for part in trial.user_attrs.get(OVERRIDES, []) if part.split("=")[0] in chosen)
 
 
-def _why_none(study: optuna.Study, budget: Budget) -> str:
-    """In one line."""
+def _nearest(study: optuna.Study, budget: Budget) -> str:
+    """Which of those over the budget comes nearest to it."""
     over = [trial for trial in study.trials if trial.user_attrs.get(OUTCOME) == OVER]
-    if over:
-        near = min(over, key=lambda trial: max(budget.excess(trial.user_attrs[COST]).values()))
-        cost = near.user_attrs[COST]
-        return (
-            f"None was trained to its end. The nearest to the budget: {_choices(near)}: "
-            f"{cost['latency_ms']:.2f} ms, {cost['megabytes']:.1f} MB."
-        )
-    return "None was trained to its end."
+    if not over:
+        return ""
+    near = min(over, key=lambda trial: max(budget.excess(trial.user_attrs[COST]).values()))
+    latency, size = (near.user_attrs[COST][name] for name in ("latency_ms", "megabytes"))
+    return f"; the nearest: {_choices(near)}: {latency:.2f} ms, {size:.1f} MB"

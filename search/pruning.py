@@ -71,13 +71,18 @@ class Pruning(Callback):
         return self.pruner.prune(self._study(), so_far)
 
     def _keep(self, state: TrialState) -> None:
-        best, about = max(self.scores.values()), {RUN: self.run_dir}
+        run, _ = self._place()
+        best, about = max(self.scores.values()), {RUN: str(run)}
         trial = create_trial(state=state, value=best, intermediate_values=self.scores, user_attrs=about)
         self._study().add_trial(trial)
 
-    def _study(self) -> optuna.Study:
+    def _place(self) -> tuple[Path, str]:
+        """The run's folder, and the name of the stage."""
         folder = Path(self.run_dir)
-        stage = folder.name if folder.parent.name == STAGES else "last"
+        return (folder.parent.parent, folder.name) if folder.parent.name == STAGES else (folder, "last")
+
+    def _study(self) -> optuna.Study:
+        _, stage = self._place()
         return optuna.create_study(
             study_name=f"{self.study}{VALIDATIONS}{stage}",
             storage=self.storage,

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import optuna
+from filelock import FileLock, Timeout
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -12,13 +13,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from optuna.samplers import RandomSampler
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from potstill import sweeps
 from potstill.errors import UserError, check_counts
-from search.budget import Budget, Cost, Scales
+from search.budget import Budget, Cost, Costs
 from search.outcome import (
     COST,
+    DIRECTIONS,
     FAILED,
     FOLDER,
     OUTCOME,
@@ -36,7 +39,7 @@ from search.space import space_of
 
 SPACE = "space"
 PATIENCE = 50  # candidates in a row of which none is to be trained
-HOPELESS = 8  # candidates at the beginning that are all refused
+ALL_REFUSED = 8  # candidates at the beginning that are all refused: something else is wrong
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -63,52 +66,73 @@ class Search:
         self.space = space_of(self.settings.space, self.settings.sizes, arguments, parser)
         self.folder = Path(config.hydra.sweep.dir).absolute()
         self.storage = self.settings.storage or f"sqlite:///{self.folder / 'search.db'}"
-        self.name = self.settings.study or self.folder.name
-        self.scales, self.launched = Scales(), 0
+        self.name = self.settings.study or (str(self.folder) if self.settings.storage else "search")
+        self.costs, self.launched = Costs(), 0
 
     def run(self) -> str:
-        """Search; prints and gives what came of it."""
+        """Search; prints and gives what came of it.
+
+        Raises:
+            UserError: no student within the budget was trained to its end.
+        """
+        if self.config.explain:
+            raise UserError("explain=true: tells of one run; leave out -m and hparams_search")
         if self.config.plan:
             print(text := f"search    {self.settings.students} students within {self.budget}, out of {self.space}")
             return text
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.study = self._study()
-        seed = len(self.study.trials)
-        self.sampler, self.chance = instantiate(self.settings.sampler, seed=seed), RandomSampler(seed)
-        self.study.sampler = self.sampler
-        OmegaConf.save(self.config, self.folder / "multirun.yaml")
-        self._ask_again()
-        sweeps.quiet = True
-        while batch := self._batch():
-            self._train(batch)
+        try:
+            with FileLock(self.folder / "search.lock", timeout=0):
+                self._search()
+        except Timeout:
+            raise UserError(f"hydra.sweep.dir: a search is running in {self.folder}; take another folder") from None
         text = conclusion(self.study, self.folder, self.budget)
         (self.folder / "search.md").write_text(text, encoding="utf-8")
         print(text, flush=True)
         return text
 
+    def _search(self) -> None:
+        self.study = self._study()
+        self.before = len(self.study.trials)
+        self.sampler, self.chance = instantiate(self.settings.sampler, seed=self.before), RandomSampler(self.before)
+        self.study.sampler = self.sampler
+        OmegaConf.save(self.config, self.folder / "multirun.yaml")
+        self._take_up()
+        sweeps.quiet = True
+        while batch := self._batch():
+            self._train(batch)
+
     def _study(self) -> optuna.Study:
-        study = optuna.create_study(
-            study_name=self.name,
-            storage=self.storage,
-            directions=["maximize", "minimize", "minimize"],
-            load_if_exists=True,
-        )
-        known = study.user_attrs.setdefault(SPACE, str(self.space))
-        if known != str(self.space):
-            raise UserError(f"hydra.sweep.dir: {self.folder} holds a search of other choices; take another folder")
-        study.set_user_attr(SPACE, known)
+        try:
+            study = optuna.create_study(
+                study_name=self.name, storage=self.storage, directions=list(DIRECTIONS), load_if_exists=True
+            )
+        except (ImportError, SQLAlchemyError) as error:
+            raise UserError(f"budget.storage: {self.storage}: {error}") from error
+        asked = f"{self.budget}: {self.space}"
+        known = study.user_attrs.get(SPACE, asked)
+        if known != asked:
+            raise UserError(
+                f"hydra.sweep.dir: {self.folder} holds a search of other choices or bounds; take another folder"
+            )
+        study.set_user_attr(SPACE, asked)
         return study
 
-    def _ask_again(self) -> None:
-        """Take up the candidates that were in training when a search was interrupted."""
-        for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
-            self.study.tell(trial.number, state=TrialState.FAIL)
-            if COST in trial.user_attrs:
-                self.study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+    def _take_up(self) -> None:
+        """Ask again for the candidates that were in training when a search was interrupted, or had failed."""
+        done = {trial.user_attrs.get(FOLDER) for trial in self.study.trials if _is_settled(trial)}
+        for trial in self.study.trials:
+            attributes = {key: value for key, value in trial.user_attrs.items() if key != OUTCOME}
+            broken = trial.state == TrialState.RUNNING or trial.user_attrs.get(OUTCOME) == FAILED
+            if broken and COST in attributes and attributes[FOLDER] not in done:
+                self.study.enqueue_trial(trial.params, user_attrs=attributes)
+                done.add(attributes[FOLDER])
+            if trial.state == TrialState.RUNNING:
+                self.study.tell(trial.number, state=TrialState.FAIL)
 
     def _batch(self) -> list[Trial]:
         """As many candidates as run at once, fewer at the end, none when enough were trained or no new one is found."""
-        trained = [trial for trial in self.study.trials if trial.user_attrs.get(OUTCOME) in (TRAINED, PRUNED, FAILED)]
+        trained = [trial for trial in self._tried() if trial.user_attrs.get(OUTCOME) in (TRAINED, PRUNED, FAILED)]
         wanted = min(self._at_once(), self.settings.students - len(trained))
         batch: list[Trial] = []
         misses = 0
@@ -119,8 +143,17 @@ class Search:
             batch += [trial] if admitted else []
         return batch
 
+    def _tried(self) -> list[FrozenTrial]:
+        """The candidates of this search, without those that failed or were refused before it was taken up."""
+        return [
+            trial
+            for trial in self.study.trials
+            if trial.number >= self.before or trial.user_attrs.get(OUTCOME) not in (FAILED, REFUSED, None)
+        ]
+
     def _at_once(self) -> int:
-        jobs = OmegaConf.select(self.config, "hydra.launcher.n_jobs", default=1)
+        launcher = self.config.hydra.launcher
+        jobs = launcher.get("n_jobs") or launcher.get("array_parallelism") or 1
         return jobs if jobs > 0 else os.cpu_count() or 1
 
     def _is_admitted(self, trial: Trial) -> bool:
@@ -134,21 +167,22 @@ class Search:
             trial.set_constraint(bound, share)
         if max(excess.values(), default=0.0) > 0:
             return self._end(trial, OVER, _values(0.0, cost))
-        print(said(trial, "within the budget"), flush=True)
+        self._say(said(trial, "within the budget"))
         return True
 
     def _is_measured(self, trial: Trial, overrides: list[str]) -> bool:
         """Whether a candidate is new and can be; if so, what it costs is known after this."""
-        if any(other.user_attrs.get(OVERRIDES) == overrides for other in self.study.trials):
+        if any(other.user_attrs.get(OVERRIDES) == overrides for other in self._tried()):
             self.study.sampler = self.chance  # the other one would say so again
             return self._end(trial, REPEATED)
         self.study.sampler = self.sampler
-        trial.set_user_attr(OVERRIDES, overrides)
-        trial.set_user_attr(FOLDER, str(trial.number))
         try:
-            trial.set_user_attr(COST, self._cost(overrides))
+            cost = self._cost(overrides)
         except (UserError, HydraException, OmegaConfBaseException) as error:
+            trial.set_user_attr(OVERRIDES, overrides)
             return self._refuse(trial, " ".join(str(error).split()))
+        for name, value in {OVERRIDES: overrides, FOLDER: str(trial.number), COST: cost}.items():
+            trial.set_user_attr(name, value)
         return True
 
     def _refuse(self, trial: Trial, reason: str) -> bool:
@@ -158,7 +192,7 @@ class Search:
             UserError: none of the first ones could, which has likely nothing to do with what is searched.
         """
         self._end(trial, REFUSED, reason=reason)
-        if all(COST not in other.user_attrs for other in self.study.trials) and len(self.study.trials) >= HOPELESS:
+        if all(COST not in other.user_attrs for other in self._tried()) and len(self._tried()) >= ALL_REFUSED:
             raise UserError(f"hparams_search: no candidate can be trained; the last one: {reason}")
         return False
 
@@ -167,7 +201,7 @@ class Search:
         with open_dict(config):
             config.pop("hydra")
         config.run_dir = str(self.folder)
-        return self.scales.cost(config, overrides)
+        return self.costs.cost(config, overrides)
 
     def _train(self, batch: list[Trial]) -> None:
         first, self.launched = self.launched, self.launched + len(batch)
@@ -194,8 +228,16 @@ class Search:
         trial.set_user_attr(OUTCOME, outcome)
         self.study.tell(trial, values, state=TrialState.COMPLETE if values else TrialState.FAIL)
         if outcome != REPEATED:
-            print(said(trial, f"{outcome}: {reason:.200}" if reason else outcome), flush=True)
+            self._say(said(trial, f"{outcome}: {reason:.200}" if reason else outcome))
         return False
+
+    def _say(self, line: str) -> None:
+        if not self.config.quiet:
+            print(line, flush=True)
+
+
+def _is_settled(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.WAITING or trial.user_attrs.get(OUTCOME) in (TRAINED, PRUNED)
 
 
 def _values(score: float, cost: Cost) -> list[float]:

@@ -14,7 +14,10 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
+from potstill.errors import UserError
+
 STUDENT = "student"
+BESIDE = ("launcher", "logger", "quiet")  # of no matter to what a run comes to
 Choices = Mapping[str, BaseDistribution | str]  # by key of an override; a text is no choice
 
 
@@ -48,7 +51,8 @@ class Space:
         return list(map(str, choices.choices)) if isinstance(choices, CategoricalDistribution) else [str(choices)]
 
     def __str__(self) -> str:
-        return f"{dict(self.shared)} {dict(self.own)}"
+        of_runs = {key: each for key, each in sorted(self.shared.items()) if key not in BESIDE}
+        return f"{of_runs} {dict(self.own)}"
 
 
 def space_of(
@@ -63,29 +67,41 @@ def space_of(
 
     Raises:
         HydraException: something is not in Hydra's words.
+        UserError: something cannot be searched.
     """
-    asked = _parsed(arguments, parser)
-    found = {key: each for key, each in asked.items() if not _is_about_the_search(key)}
+    words = parser.parse_overrides(list(arguments))
+    for word in words:
+        if is_about_the_search(word) and word.is_sweep_override():
+            raise UserError(f"{word.input_line}: has one value, with a point where it is no whole number")
+    found = _parsed([word for word in words if not is_about_the_search(word)])
     students = {
-        name: {key: each for key, each in _parsed(_lines(some), parser).items() if key not in found}
+        name: {key: each for key, each in _parsed(_words(some, parser)).items() if key not in found}
         for name, some in own.items()
     }
-    return Space({**_parsed(_lines(shared), parser), **found}, students)
+    return Space({**_parsed(_words(shared, parser)), **found}, students)
 
 
-def _lines(choices: Mapping[str, Any]) -> list[str]:
-    return [f"{key}={value}" for key, value in choices.items()]
+def is_about_the_search(override: Override) -> bool:
+    """Whether an override is for the search, and not for its runs."""
+    return override.key_or_group.split(".")[0] in ("hparams_search", "budget")
 
 
-def _is_about_the_search(key: str) -> bool:
-    return key == "hparams_search" or key.split(".")[0] == "budget"
+def _words(choices: Mapping[str, Any], parser: OverridesParser) -> list[Override]:
+    return parser.parse_overrides([f"{key}={value}" for key, value in choices.items()])
 
 
-def _parsed(lines: Sequence[str], parser: OverridesParser) -> dict[str, BaseDistribution | str]:
-    return {each.get_key_element(): _choices(each) for each in parser.parse_overrides(list(lines))}
+def _parsed(overrides: Sequence[Override]) -> dict[str, BaseDistribution | str]:
+    return {override.get_key_element(): _choices(override) for override in overrides}
 
 
 def _choices(override: Override) -> BaseDistribution | str:
+    try:
+        return _distribution(override)
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{override.input_line}: {error}") from error
+
+
+def _distribution(override: Override) -> BaseDistribution | str:
     if not override.is_sweep_override():
         return str(override.get_value_element_as_str())
     if override.is_discrete_sweep():

@@ -16,11 +16,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from kd.plan import make_plan
 from potstill.errors import UserError
 from potstill.terminal import quiet
-from search.space import Space, space_of
+from search.space import Space, is_about_the_search, space_of
 
 CONF = Path(__file__).parent.parent / "conf"
 SEARCH = "hparams_search=budget"
-OUR_OWN = ("callbacks", "baseline")  # a pruner of the agents' takes the place of ours
+PRUNING = "callbacks"  # theirs takes the place of ours
 
 
 def main(arguments: list[str]) -> None:
@@ -33,7 +33,10 @@ def main(arguments: list[str]) -> None:
     parser = OverridesParser.create()
     quiet()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        settings = compose("train", overrides=[SEARCH]).budget
+        words = zip(arguments, parser.parse_overrides(arguments), strict=True)
+        of_the_search = [argument for argument, word in words if is_about_the_search(word)]
+        named = any(line.startswith("hparams_search=") for line in of_the_search)
+        settings = compose("train", overrides=of_the_search if named else [SEARCH, *of_the_search]).budget
         space = space_of(settings.space, settings.sizes, arguments, parser)
         fixed = [f"{key}={value}" for key, value in space.shared.items() if isinstance(value, str) and _is_kept(key)]
         metric = make_plan(compose("train", overrides=fixed)).task.metric
@@ -66,7 +69,7 @@ def as_sweep(space: Space, student: str, metric: str) -> dict[str, Any]:
 
 
 def _is_kept(key: str) -> bool:
-    return key.split(".")[0] not in OUR_OWN
+    return key.split(".")[0] != PRUNING
 
 
 def _parameter(choices: BaseDistribution) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from kd.plan import make_plan
 from kd.schemes.base import STUDENT
 from potstill.errors import UserError
-from search.budget import Budget, Scales
+from search.budget import Budget, Costs
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -19,7 +19,7 @@ def test_what_is_over_the_budget():
     assert (str(Budget(2, 5.5)), str(Budget(None, None))) == ("2 ms and 5.5 MB", "no bound")
 
 
-@pytest.mark.parametrize("bound", [0, -1, "two"])
+@pytest.mark.parametrize("bound", [0, -1, "two", True])
 def test_a_bound_is_a_number_above_0(bound):
     with pytest.raises(UserError, match=r"budget.latency_ms: .* is not a number above 0"):
         Budget(bound, None)
@@ -27,7 +27,7 @@ def test_a_bound_is_a_number_above_0(bound):
 
 def test_a_candidate_is_as_large_as_it_will_be(configure, overrides):
     config = configure("student=bilstm", "student.hidden_size=16")
-    cost = Scales().cost(config, overrides)
+    cost = Costs().cost(config, overrides)
     draft = make_plan(config).drafts[STUDENT]
     assert cost["parameters"] == draft.spec.parameters
     assert cost["megabytes"] == pytest.approx(draft.spec.parameters * 4 / 1e6)
@@ -35,9 +35,9 @@ def test_a_candidate_is_as_large_as_it_will_be(configure, overrides):
 
 
 def test_one_architecture_is_measured_once(configure, overrides):
-    scales = Scales()
+    costs = Costs()
     first, second, third = (
-        scales.cost(configure("student=bilstm", *more), overrides)
+        costs.cost(configure("student=bilstm", *more), overrides)
         for more in (["kd=response"], ["kd=feature", "seed=2"], ["student.hidden_size=16"])
     )
     assert first is second
@@ -47,10 +47,10 @@ def test_one_architecture_is_measured_once(configure, overrides):
 def test_of_stages_the_last_one_counts(overrides, configure):
     more = ["scheme=assistant", "student=bilstm", "student.hidden_size=8"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cost = Scales().cost(compose("train", overrides=[*overrides, *more]), [*overrides, *more])
-    assert cost["parameters"] == Scales().cost(configure(*more[1:]), overrides)["parameters"]
+        cost = Costs().cost(compose("train", overrides=[*overrides, *more]), [*overrides, *more])
+    assert cost["parameters"] == Costs().cost(configure(*more[1:]), overrides)["parameters"]
 
 
 def test_what_cannot_be_is_refused(configure, overrides):
     with pytest.raises(UserError, match="scheme=self: the student"):
-        Scales().cost(configure("student=bilstm", "scheme=self"), overrides)
+        Costs().cost(configure("student=bilstm", "scheme=self"), overrides)

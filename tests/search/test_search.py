@@ -39,6 +39,23 @@ def trials(tmp_path):
     return optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path}/search/search.db").trials
 
 
+def test_hopeless_runs_are_pruned_and_the_search_knows_their_scores(command, tmp_path):
+    asked = ["student.learning_rate=3e-2,0", "seed=1,2", "budget.students=4", "student.hidden_size=16"]
+    done = run(command(*asked, "budget.latency_ms=1000", "callbacks.pruning.pruner.n_startup_trials=1"))
+    assert done.returncode == 0, done.stderr + done.stdout
+    found = {outcome: [] for outcome in ("trained", "pruned")}
+    for trial in trials(tmp_path):
+        if trial.user_attrs.get(OUTCOME) in found:
+            found[trial.user_attrs[OUTCOME]].append(trial)
+    assert len(found["trained"]) + len(found["pruned"]) == 4
+    assert found["pruned"]
+    assert {trial.params["student.learning_rate"] for trial in found["pruned"]} == {"0"}
+    assert max(trial.values[0] for trial in found["pruned"]) < max(trial.values[0] for trial in found["trained"])
+    for trial in found["pruned"]:
+        assert (tmp_path / "search" / trial.user_attrs[FOLDER] / "failed.txt").read_text().startswith("pruned: ")
+    assert "all runs are done" in done.stdout
+
+
 def test_what_is_over_the_budget_is_never_trained(command, tmp_path):
     done = run(command(WIDTHS, "budget.size_mb=0.5", "budget.students=3"))
     assert done.returncode == 0, done.stderr
@@ -92,7 +109,18 @@ def test_a_search_that_was_killed_goes_on(command, tmp_path):
     assert all(trial.params for trial in after if trial.user_attrs.get(OUTCOME) == "trained")
     other = run([*asked, "student.dropout=0.1,0.2"])
     assert other.returncode == 1
-    assert "holds a search of other choices; take another folder" in other.stderr
+    assert "holds a search of other choices or bounds; take another folder" in other.stderr
+
+
+def test_what_was_refused_or_failed_is_tried_again(command, folder, tmp_path):
+    asked = command("student.hidden_size=8", "student.embedding_size=16", f"data.train={tmp_path}/later.csv")
+    done = run(asked)
+    assert done.returncode == 1
+    assert "error: hparams_search: no student within no bound was trained to its end" in done.stderr
+    (tmp_path / "later.csv").write_bytes((folder / "train.csv").read_bytes())
+    done = run(asked)
+    assert done.returncode == 0, done.stderr
+    assert "Candidates: 1 trained." in done.stdout
 
 
 def test_a_mistake_that_has_nothing_to_do_with_the_choices_is_told_once(command):

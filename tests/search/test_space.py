@@ -1,9 +1,11 @@
 import optuna
+import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from potstill.errors import UserError
 from search.space import space_of
 
 SHARED = {"student": "bilstm,bert_small", "kd": "response,[response,feature]", "baseline": False}
@@ -56,6 +58,25 @@ def test_each_way_of_saying_is_understood():
         "d": CategoricalDistribution(["2", "4", "6"]),
         "e": CategoricalDistribution(["null", "x"]),
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["budget.size_mb=2,5"], "budget.size_mb=2,5: has one value, with a point where it is no whole number"),
+        (["student.dropout=interval(0.5,0.1)"], "student.dropout=interval.*: .*low.*"),
+        (["a=tag(log,interval(0,1))"], "a=tag.*: .*low.*"),
+    ],
+)
+def test_what_cannot_be_searched_is_named(words, reason):
+    with pytest.raises(UserError, match=reason):
+        made(*words)
+
+
+def test_where_runs_go_makes_no_other_space():
+    assert str(made("seed=1", "launcher=joblib", "lr=2")) == str(made("lr=2", "seed=1"))
+    assert str(made("seed=1")) != str(made("seed=2"))
+    assert "budget" not in str(made("++budget.size_mb=5"))
 
 
 def test_numbers_are_short():

@@ -26,7 +26,7 @@ def test_each_kind_of_choice():
         "student.learning_rate": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2},
         "student.hidden_size": {"distribution": "int_uniform", "min": 16, "max": 64},
     }
-    assert sweep["command"][3:-1] == ["logger=[csv,wandb]", "student=bilstm", "seed=3"]
+    assert sweep["command"][3:-1] == ["logger=[csv,wandb]", "baseline=False", "student=bilstm", "seed=3"]
 
 
 def test_a_file_for_each_student_whose_command_runs(overrides, tmp_path, monkeypatch):
@@ -57,6 +57,6 @@ def test_what_cannot_be_searched_ends_in_one_line():
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("key", ["callbacks.pruning.storage", "baseline"])
+@pytest.mark.parametrize("key", ["callbacks.pruning.storage", "callbacks"])
 def test_what_is_ours_alone_stays_here(key):
     assert not wandb._is_kept(key)
