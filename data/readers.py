@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,8 @@ from potstill.errors import UserError
 
 Row = dict[str, Any]
 OnError = Callable[[UserError], None]
-ESCAPED = re.compile("[\udc80-\udcff]")
+NUL = "\udc00"  # as surrogateescape has it for the bytes that are no text
+ESCAPED = re.compile(f"[{NUL}\udc80-\udcff]")
 OPENERS: dict[str, Callable[..., IO]] = {".bz2": bz2.open, ".gz": gzip.open}
 
 csv.field_size_limit(sys.maxsize)
@@ -52,8 +53,8 @@ def read_rows(path: str | Path, on_error: OnError = refuse) -> Iterator[tuple[st
         raise UserError(f"{path}: unknown kind of file {kind!r}; known are {', '.join(READERS)}")
     try:
         for where, row in reader(path, on_error):
-            if byte := _undecodable(row):
-                on_error(UserError(f"{where}: not UTF-8 text (byte 0x{byte:02x})"))
+            if reason := why_no_text(row.values()):
+                on_error(UserError(f"{where}: {reason}"))
             else:
                 yield where, row
     except (OSError, EOFError, zlib.error) as error:
@@ -70,10 +71,8 @@ def _tsv(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
 
 def _delimited(path: Path, on_error: OnError, **dialect: Any) -> Iterator[tuple[str, Row]]:
     with _open_text(path) as file:
-        rows = csv.reader(_without_nul(path, file), **dialect)
-        header = next(rows, None)
-        if not header:
-            raise UserError(f"{path}: empty, where a header line was expected")
+        rows = csv.reader(text_lines(file), **dialect)
+        header = _header(path, rows)
         while True:
             line = rows.line_num + 1
             try:
@@ -92,6 +91,18 @@ def _delimited(path: Path, on_error: OnError, **dialect: Any) -> Iterator[tuple[
             yield f"{path}:{line}", dict(zip(header, fields, strict=True))
 
 
+def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
+    try:
+        header = next(rows, None)
+    except csv.Error as error:
+        raise UserError(f"{path}:1: {error}") from error
+    if not header:
+        raise UserError(f"{path}: empty, where a header line was expected")
+    if reason := why_no_text(header):
+        raise UserError(f"{path}:1: {reason}")
+    return header
+
+
 def _over(lines: int) -> str:
     return f" over {lines} lines" if lines > 1 else ""
 
@@ -99,14 +110,14 @@ def _over(lines: int) -> str:
 def _txt(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
     """A text a line."""
     with _open_text(path) as file:
-        for line, text in enumerate(_without_nul(path, file), start=1):
+        for line, text in enumerate(text_lines(file), start=1):
             if text := text.strip():
                 yield f"{path}:{line}", {"text": text}
 
 
 def _jsonl(path: Path, on_error: OnError) -> Iterator[tuple[str, Row]]:
     with _open_text(path) as file:
-        for line, text in enumerate(_without_nul(path, file), start=1):
+        for line, text in enumerate(text_lines(file), start=1):
             if text.strip():
                 where = f"{path}:{line}"
                 try:
@@ -183,7 +194,7 @@ def _sentences(path: Path, width: int) -> Iterator[list[tuple[str, list[str]]]]:
     """
     lines: list[tuple[str, list[str]]] = []
     with _open_text(path) as file:
-        for number, line in enumerate(_without_nul(path, file), start=1):
+        for number, line in enumerate(text_lines(file), start=1):
             line = line.rstrip("\r\n")
             fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
             comment = line.startswith("# ") and not lines and len(fields) != width
@@ -228,18 +239,16 @@ def _open_text(path: Path) -> IO[str]:
     return _open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _without_nul(path: Path, lines: IO[str]) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
-        if "\0" in line:
-            raise UserError(f"{path}:{number}: not text but binary data")
-        yield line
+def text_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Lines decoded with `surrogateescape`, in which `why_no_text` finds NUL, too."""
+    return (line.replace("\0", NUL) for line in lines)
 
 
 def _parse(where: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:  # too many digits, or too deep
+        raise UserError(f"{where}: {why_no_text([text]) or f'not JSON: {error}'}") from error
 
 
 def _as_row(where: str, row: Any) -> Row:
@@ -248,10 +257,11 @@ def _as_row(where: str, row: Any) -> Row:
     return row
 
 
-def _undecodable(row: Row) -> int | None:
-    """The first byte in a row that was no text, as `surrogateescape` keeps it."""
-    for value in row.values():
+def why_no_text(values: Iterable[Any]) -> str | None:
+    """What is said of the first byte that was no text, as `surrogateescape` keeps it; None where there is none."""
+    for value in values:
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and (found := ESCAPED.search(text)):
-                return ord(found[0]) - 0xDC00
+                byte = ord(found[0]) - 0xDC00
+                return f"not UTF-8 text (byte 0x{byte:02x})" if byte else "not text but binary data"
     return None

@@ -14,7 +14,7 @@ from deploy.output import Output
 from deploy.predict import Item, Predictor
 from deploy.rows import items_of_file, items_of_lines, items_of_texts
 from potstill.errors import UserError
-from potstill.terminal import quiet
+from potstill.terminal import has_bars, quiet
 
 STANDARD = "-"
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -57,14 +57,14 @@ def items_of(options: argparse.Namespace, predictor: Predictor) -> Iterator[Item
 def render_of(options: argparse.Namespace, predictor: Predictor) -> Render:
     """How answers are written."""
     if options.texts and not options.out:
-        return partial(as_lines, predictor.task)
+        return partial(as_lines, predictor.task, options.every)
     return renderer(options.out or Path("answers.csv"), predictor.task, options.every)
 
 
 def predict(options: argparse.Namespace) -> None:
     """Write answers for all items."""
     logging.getLogger("data.tokenization").addFilter(Once())
-    with Output(options.out, options.overwrite) as output, tqdm(unit=" rows", disable=None) as progress:
+    with Output(options.out, options.overwrite) as output, tqdm(unit=" rows", disable=not has_bars()) as progress:
         predictor = Predictor(options.run, options.part, options.columns, options.batch_size, options.device)
         render, rows, errors = render_of(options, predictor), 0, 0
         first = ""

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,29 +42,53 @@ class Csv:
     """A table: the columns of the first row, then those of the answer, then `error`; a line of names comes first.
 
     Lists are written as predictions.csv has them: labels with | between them, tags with spaces.
+
+    Raises:
+        UserError: a row has a column of the answer, or one that the first row lacks, or a class is called as one.
     """
 
     def __init__(self, task: Task, every: bool):
         self.between = between(task)
         probabilities = [PROBABILITY, *(task.columns if every else ())] if task.columns else []
         self.own = [PREDICTION, *probabilities, ERROR]
+        if taken := {PREDICTION, PROBABILITY, ERROR}.intersection(probabilities[1:]):
+            raise UserError(f"--every: a class is called {taken.pop()!r}, as a column of csv files is; write a .jsonl")
         self.fields: list[str] = []
 
     def __call__(self, window: Window) -> str:
         out, begins = io.StringIO(), not self.fields
         self.fields = self.fields or self._fields(window)
-        writer = csv.DictWriter(out, self.fields, restval="", extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(out, self.fields, restval="", lineterminator="\n")
         if begins:
             writer.writeheader()
-        for item, answer in window:
-            said = answer and {**answer.probabilities, PREDICTION: answer.prediction, PROBABILITY: answer.probability}
-            own = {name: in_words(value, self.between) for name, value in (said or {}).items()}
-            writer.writerow({name: _cell(value) for name, value in item.row.items()} | own | {ERROR: item.error})
+        writer.writerows(self._row(item, answer) for item, answer in window)
         return out.getvalue()
 
     def _fields(self, window: Window) -> list[str]:
         first = next((item.row for item, _ in window if item.row), {})
-        return [*(name for name in first if name not in self.own), *self.own]
+        return [*first, *self.own]
+
+    def _row(self, item: Item, answer: Answer | None) -> dict[str, Any]:
+        check_names(item, self.own)
+        if further := [name for name in item.row if name not in self.fields]:
+            raise UserError(f"{_place(item)}: the first row has no column {further[0]!r}; say --out with a .jsonl file")
+        said = answer and {**answer.probabilities, PREDICTION: answer.prediction, PROBABILITY: answer.probability}
+        own = {name: in_words(said[name], self.between) for name in self.own[:-1]} if said else {}
+        return {name: _cell(value) for name, value in item.row.items()} | own | {ERROR: item.error}
+
+
+def check_names(item: Item, own: Iterable[str]) -> None:
+    """Refuse a row with a column of the answer.
+
+    Raises:
+        UserError: the line names it.
+    """
+    if taken := [name for name in own if name in item.row]:
+        raise UserError(f"{_place(item)}: the answer is to stand in column {taken[0]!r}; rename that of the row")
+
+
+def _place(item: Item) -> str:
+    return item.picked.get("where") or "a row"
 
 
 def as_jsonl(task: Task, every: bool, window: Window) -> str:
@@ -77,8 +101,12 @@ def as_jsonl(task: Task, every: bool, window: Window) -> str:
         if task.columns and every:
             yield "probabilities", answer and answer.probabilities
 
-    rows = ({**item.row, **dict(said(answer)), ERROR: item.error or None} for item, answer in window)
-    return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+    def line(item: Item, answer: Answer | None) -> str:
+        own = {**dict(said(answer)), ERROR: item.error or None}
+        check_names(item, own)
+        return json.dumps({**item.row, **own}, ensure_ascii=False, default=str) + "\n"
+
+    return "".join(line(item, answer) for item, answer in window)
 
 
 def as_conll(window: Window) -> str:
@@ -92,10 +120,15 @@ def _sentence(item: Item, answer: Answer | None) -> str:
     return "\n".join(map("\t".join, zip(item.picked["text"].split(), answer.prediction, strict=True)))
 
 
-def as_lines(task: Task, window: Window) -> str:
-    """For a person: what is said, how probable it is, and of what, with tabs between."""
-    rows = [(answer.prediction, answer.probability, *item.row.values()) for item, answer in window if answer]
-    return "".join("\t".join(in_words(v, between(task)) for v in row if v is not None) + "\n" for row in rows)
+def as_lines(task: Task, every: bool, window: Window) -> str:
+    """For a person: what is said, how probable it is, of what, and every probability, with tabs between."""
+
+    def line(item: Item, answer: Answer) -> str:
+        each = [f"{name}={value:.7f}" for name, value in answer.probabilities.items()] if every else []
+        row = [answer.prediction, answer.probability, *item.row.values(), *each]
+        return "\t".join(in_words(value, between(task)) for value in row if value is not None) + "\n"
+
+    return "".join(line(item, answer) for item, answer in window if answer)
 
 
 def between(task: Task) -> str:

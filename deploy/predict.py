@@ -129,7 +129,8 @@ class Predictor:
         """A text, or a pair of them, as a row."""
         some, names = texts if isinstance(texts, tuple) else (texts,), self.columns.texts
         if len(some) != len(names):
-            return Item({}, error=f"{where}: {len(some)} texts, where {len(names)} are needed ({', '.join(names)})")
+            reason = f"{len(some)} texts, where {len(names)} are needed ({', '.join(names)})"
+            return Item(dict.fromkeys(names), error=f"{where}: {reason}")
         return self.picked(where, dict(zip(names, some, strict=True)))
 
     def picked(self, where: str, row: Mapping[str, Any]) -> Item:

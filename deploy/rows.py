@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from data.readers import Row, read_rows
+from data.readers import Row, read_rows, text_lines, why_no_text
 from deploy.predict import Item, Predictor
 from potstill.errors import UserError
 
@@ -14,19 +14,21 @@ def items_of_file(path: str, predictor: Predictor) -> Iterator[Item]:
         UserError: the file cannot be read, or its first row lacks a column of the texts.
     """
     errors: list[UserError] = []
-    before = ""
+    before, names = "", list[str]()
     for where, row in read_rows(path, errors.append):
-        yield from _malformed(errors)
         if not before:
             check_columns(where, row, predictor.columns.texts)
+            names = list(row)
+        yield from _malformed(errors, names)
         before = f"{where} again" if where == before else where  # windows of a text are known by their place
         yield predictor.picked(before, row)
-    yield from _malformed(errors)
+    yield from _malformed(errors, names)
 
 
-def _malformed(errors: list[UserError]) -> Iterator[Item]:
+def _malformed(errors: list[UserError], names: Iterable[str]) -> Iterator[Item]:
+    """Rows with nothing in the columns of the first proper one."""
     while errors:
-        yield Item({}, error=str(errors.pop(0)))
+        yield Item(dict.fromkeys(names), error=str(errors.pop(0)))
 
 
 def check_columns(where: str, row: Row, texts: Iterable[str]) -> None:
@@ -42,10 +44,14 @@ def check_columns(where: str, row: Row, texts: Iterable[str]) -> None:
 
 def items_of_lines(lines: Iterable[bytes], predictor: Predictor) -> Iterator[Item]:
     """A text a line, or a pair with a tab between."""
-    pairs = len(predictor.columns.texts) > 1
-    for number, line in enumerate(lines, start=1):
-        text = line.decode(errors="replace").rstrip("\r\n")
-        yield predictor.item(f"line {number}", tuple(text.split("\t")) if pairs else text)
+    names = predictor.columns.texts
+    decoded = text_lines(line.decode(errors="surrogateescape") for line in lines)
+    for number, text in enumerate(decoded, start=1):
+        if reason := why_no_text([text]):
+            yield Item(dict.fromkeys(names), error=f"line {number}: {reason}")
+        else:
+            text = text.rstrip("\r\n")
+            yield predictor.item(f"line {number}", tuple(text.split("\t")) if len(names) > 1 else text)
 
 
 def items_of_texts(texts: Sequence[str], predictor: Predictor) -> Iterator[Item]:

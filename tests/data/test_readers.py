@@ -130,6 +130,30 @@ def test_bytes_that_are_not_utf8_are_named_by_their_line(tmp_path, before, packe
     assert refusal(path) == f":{before + 2}: not UTF-8 text (byte 0xe9)"
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "txt"])
+def test_rows_beside_one_with_nul_can_be_kept(tmp_path, kind):
+    begin, row = (b"", b'{"text": "%s"}\n') if kind == "jsonl" else (b"text\n" * (kind != "txt"), b"%s\n")
+    path = written(tmp_path / f"rows.{kind}", begin + b"".join(row % text for text in (b"one", b"t\0wo", b"three")))
+    errors = []
+    assert [row["text"] for _, row in read_rows(path, errors.append)] == ["one", "three"]
+    assert [str(error) for error in errors] == [f"{path}:{2 + (begin != b'')}: not text but binary data"]
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"text,caf\xe9", "not UTF-8 text (byte 0xe9)"),
+        (b"PK\x03\x04\x14\0", "not text but binary data"),
+        (b'"text"s,label', "',' expected after '\"'"),
+    ],
+)
+def test_a_header_that_is_none_is_refused(tmp_path, header, reason):
+    path = written(tmp_path / "rows.csv", header + b"\na,b\n")
+    with pytest.raises(UserError) as caught:
+        list(read_rows(path, on_error=[].append))
+    assert str(caught.value) == f"{path}:1: {reason}"
+
+
 def test_latin1_json_is_refused_with_its_row(tmp_path):
     path = written(tmp_path / "rows.json", b'[{"text": "a"},\n{"text": "caf\xe9"}]')
     assert refusal(path) == ": row 2: not UTF-8 text (byte 0xe9)"
@@ -162,6 +186,14 @@ def test_a_quote_that_is_not_closed_is_named_with_the_lines_it_takes(tmp_path, r
 def test_a_broken_json_line_is_named(tmp_path):
     path = written(tmp_path / "rows.jsonl", '{"text": "a"}\n{"text": "b"\n')
     assert refusal(path).startswith(":2: not JSON: ")
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "1" * 5_000])
+def test_a_json_line_that_is_too_deep_or_too_long_leaves_the_others(tmp_path, value):
+    path = written(tmp_path / "rows.jsonl", f'{{"text": "a"}}\n{{"text": {value}}}\n{{"text": "b"}}\n')
+    errors = []
+    assert [row["text"] for _, row in read_rows(path, errors.append)] == ["a", "b"]
+    assert [str(error).partition(" JSON: ")[0] for error in errors] == [f"{path}:2: not"]
 
 
 def test_a_json_line_that_is_no_object_is_named(tmp_path):

@@ -32,12 +32,38 @@ def test_labels_are_joined_in_a_table_and_a_list_in_objects():
 def test_numbers_have_no_probability():
     window = [(Item({"text": "x"}), Answer(0.5, {}))]
     assert renderer(Path("a.csv"), NUMBER, every=True)(window) == "text,prediction,error\nx,0.5000000,\n"
-    assert as_lines(NUMBER, window) == "0.5000000\tx\n"
+    assert as_lines(NUMBER, True, window) == "0.5000000\tx\n"
 
 
-def test_columns_of_the_answer_replace_those_of_the_same_name():
-    window = [(Item({"prediction": "old", "text": "x"}), Answer(0.5, {}))]
-    assert renderer(Path("a.csv"), NUMBER, every=False)(window) == "text,prediction,error\nx,0.5000000,\n"
+def test_a_person_sees_every_probability_behind_the_text():
+    assert as_lines(MANY, True, [(Item({"text": "x"}), SAID)]).split("\t")[2:] == ["x", "a=0.7500000", "b=0.6250000\n"]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("a.csv", "prediction"), ("a.csv", "error"), ("a.csv", "b"), ("a.jsonl", "probabilities")]
+)
+def test_a_row_with_a_column_of_the_answer_is_refused(name, column):
+    window = [(Item({"text": "x", column: "mine"}, {"where": "in.csv:2"}), SAID)]
+    with pytest.raises(UserError, match=rf"^in\.csv:2: the answer is to stand in column '{column}'; rename"):
+        renderer(Path(name), MANY, every=True)(window)
+
+
+def test_a_column_called_as_a_class_stays_where_probabilities_are_not_asked_for():
+    text = renderer(Path("a.csv"), MANY, every=False)([(Item({"b": "mine"}), SAID)])
+    assert text.splitlines()[1] == "mine,a|b,0.7500000|0.6250000,"
+
+
+def test_a_class_called_as_a_column_of_the_answer_is_refused():
+    with pytest.raises(UserError, match=r"--every: a class is called 'error', .*; write a \.jsonl"):
+        renderer(Path("a.csv"), Classification(("error", "b")), every=True)
+
+
+def test_a_column_that_the_first_row_lacks_is_refused_in_a_table():
+    csv = renderer(Path("a.csv"), NUMBER, every=False)
+    csv([(Item({"text": "x", "n": 1}), Answer(0.5, {}))])
+    assert csv([(Item({"text": "x"}), Answer(0.5, {}))]) == "x,,0.5000000,\n"
+    with pytest.raises(UserError, match=r"the first row has no column 'm'; say --out with a \.jsonl"):
+        csv([(Item({"text": "x", "m": 1}), Answer(0.5, {}))])
 
 
 def test_tags_are_written_as_they_are_read(tmp_path):

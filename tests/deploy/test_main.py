@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -55,6 +58,13 @@ def test_a_text_is_answered_in_a_line(predict):
     assert 0.5 < float(one[1]) <= 1
 
 
+def test_every_probability_of_a_text_is_shown(predict):
+    _, out, _ = predict("dull", "--every")
+    numbers = dict(part.split("=") for part in out.strip().split("\t")[3:])
+    assert list(numbers) == ["bad", "good"]
+    assert sum(map(float, numbers.values())) == pytest.approx(1)
+
+
 def test_malformed_rows_stand_in_their_places_and_are_named(predict, broken, tmp_path):
     code, out, err = predict("--file", broken, "--out", tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(newline="") as file:
@@ -74,6 +84,50 @@ def test_malformed_rows_stand_in_their_places_and_are_named(predict, broken, tmp
     assert err == f"4 of 6 rows have an error, first {broken}:3: column 'text' is empty\n"
 
 
+def test_columns_are_those_of_the_first_proper_row_however_late_it_comes(predict, tmp_path):
+    (tmp_path / "in.csv").write_text("id,text\n" + "1\n" * WINDOW + "2,dull\n")
+    _, out, _ = predict("--file", tmp_path / "in.csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [(rows[at]["id"], rows[at]["text"]) for at in (0, WINDOW)] == [("", ""), ("2", "dull")]
+
+
+def test_a_row_with_nul_stands_in_its_place(predict, tmp_path):
+    (tmp_path / "in.csv").write_bytes(b"text\ndull\na\0film\nawful\n")
+    code, out, _ = predict("--file", tmp_path / "in.csv")
+    errors = [row["error"].removeprefix(str(tmp_path)) for row in csv.DictReader(io.StringIO(out))]
+    assert (code, errors) == (0, ["", "/in.csv:3: not text but binary data", ""])
+
+
+def test_lines_of_standard_input_that_are_no_text_are_named(predict, monkeypatch):
+    monkeypatch.setattr(
+        "sys.stdin", io.TextIOWrapper(io.BytesIO("caf\xe9\nn\0l\ndüll\n".encode("latin-1") + "ä".encode()))
+    )
+    _, out, _ = predict("--file", "-")
+    rows = [(row["text"], row["error"]) for row in csv.DictReader(io.StringIO(out))]
+    assert rows == [
+        ("", "line 1: not UTF-8 text (byte 0xe9)"),
+        ("", "line 2: not text but binary data"),
+        ("", "line 3: not UTF-8 text (byte 0xfc)"),
+        ("ä", ""),
+    ]
+
+
+@pytest.mark.parametrize(("bars", "variables"), [(True, {}), (False, {"CI": "1"}), (False, {"TERM": "dumb"})])
+def test_progress_moves_only_in_a_terminal_that_can(bars, variables, fine_tuned, broken, tmp_path, monkeypatch):
+    for name, value in ({"CI": "", "TERM": "xterm"} | variables).items():
+        monkeypatch.setenv(name, value)
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 120))
+    with os.fdopen(slave, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert main(["predict", str(fine_tuned), "--file", str(broken), "--out", f"{tmp_path}/out.csv"]) == 0
+        terminal.flush()
+        shown = os.read(master, 100_000)
+    os.close(master)
+    assert b"4 of 6 rows have an error" in shown
+    assert (b"rows/s" in shown) == bars
+
+
 def test_objects_a_line(predict, tmp_path):
     lines = [{"text": "a wonderful film", "n": [1]}, {"n": 2}, {"text": None}, {"text": "dull"}]
     (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\nnot json\n")
@@ -91,6 +145,14 @@ def test_a_column_that_is_not_there_is_refused_before_anything_is_written(predic
     assert (code, out) == (1, "")
     expected = f"{broken}:2: no column 'review'; there are 'id', 'text', 'label'; name the texts' with --columns"
     assert err == f"error: {expected}\n"
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_column_of_the_answer_is_refused_before_anything_is_written(predict, tmp_path):
+    (tmp_path / "in.csv").write_text("id,text,error,prediction\n1,dull,mine,mine\n")
+    code, out, err = predict("--file", tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+    reason = "the answer is to stand in column 'prediction'; rename that of the row"
+    assert (code, out, err) == (1, "", f"error: {tmp_path}/in.csv:2: {reason}\n")
     assert not (tmp_path / "out.csv").exists()
 
 
