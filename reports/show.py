@@ -1,12 +1,13 @@
 """One run at the terminal, or two side by side."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import UserError
 from reports.choices import choices, measured_on, text
-from reports.curves import curves
+from reports.curves import last_step
 from reports.groups import FIGURES
 from reports.run_report import as_markdown
 from reports.runs import DONE, Run, read, run_folders, stages
@@ -44,9 +45,10 @@ def show(folder: Path) -> str:
     run = run_at(folder)
     lines = [f"{run.folder}: {standing(run)}", ""]
     lines += [f"{key:12} {value}" for key, value in choices(run).items()]
-    lines += [f"{'seed':12} {run.config['seed']}"] if "seed" in run.config else []
+    lines += [f"{'seed':12} {run.seed}"] if run.seed else []
     lines += [f"{'stage':12} {stage.folder.name}: {standing(stage)}" for stage in stages(run)]
-    return "\n".join([*lines, "", _report(run) if run.state == DONE else f"    {run.command}\n"])
+    command = run.command or "the command is not known: there is no overrides.yaml that can be read"
+    return "\n".join([*lines, "", _report(run) if run.state == DONE else f"    {command}\n"])
 
 
 def standing(run: Run) -> str:
@@ -55,10 +57,9 @@ def standing(run: Run) -> str:
         return f"done, {run.report['metric']} {run.report['student']['score']:.1%}"
     if run.reason:
         return f"{run.state}: {run.reason}"
-    found = curves(run.folder, 2)
-    last = max((curve[-1][0] for curve in found.values()), default=None)
-    begun = "nothing measured yet" if last is None else f"step {last + 1}"
-    return f"{run.state}, {begun}; go on with python train.py resume={run.folder}"
+    go_on = shlex.join(["python", "train.py", f"resume={run.folder}"])
+    begun = last_step(run.folder) or "nothing measured yet"
+    return f"{run.state}, {begun}; if it is no longer running, go on with {go_on}"
 
 
 def compare(first: Path, second: Path) -> str:
@@ -79,8 +80,9 @@ def compare(first: Path, second: Path) -> str:
 def _report(run: Run) -> str:
     try:
         return as_markdown(run.report)
-    except KeyError as error:  # of an earlier version, or somebody else's
-        raise UserError(f"{run.folder}/report.json: no {error.args[0]}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # of an earlier version, or somebody else's
+        what = f"no {error.args[0]}" if isinstance(error, KeyError) else error
+        raise UserError(f"{run.folder}/report.json: {what}") from None
 
 
 def _figures(first: Run, second: Run) -> list[str]:

@@ -14,11 +14,14 @@ def test_a_run_that_has_ended(tmp_path, make_run):
 
 
 def test_a_run_that_goes_on_tells_how_far_it_is_and_its_stages(tmp_path, make_run):
-    folder = make_run(tmp_path / "0", [], metrics="step,train/loss\n24,0.5\n49,0.4\n")
+    folder = make_run(tmp_path / "a b", [], metrics="step,baseline/train/loss,train/loss\n99,,0.5\n49,0.4,\n")
     make_run(folder / "stages" / "first", [], 0.6)
     make_run(folder / "stages" / "second", [])
     text = show(folder)
-    assert f"unfinished, step 50; go on with python train.py resume={folder}" in text
+    assert (
+        f"unfinished, baseline, step 50; if it is no longer running, go on with python train.py 'resume={folder}'"
+        in text
+    )
     assert "stage        first: done, accuracy 60.0%\n" in text
     assert "stage        second: unfinished, nothing measured yet" in text
 
@@ -28,6 +31,13 @@ def test_a_run_that_failed_tells_why(tmp_path, make_run):
     (folder / "failed.txt").write_text("one layer")
     assert f"{folder}: failed: one layer\n" in show(folder)
     assert show(folder).endswith("    python train.py scheme=self\n")
+
+
+def test_a_command_that_nobody_knows_is_not_made_up(tmp_path, make_run):
+    folder = make_run(tmp_path / "0", [])
+    (folder / "overrides.yaml").unlink()
+    assert "python train.py\n" not in show(folder)
+    assert "the command is not known" in show(folder)
 
 
 def test_two_runs_side_by_side(tmp_path, make_run):
@@ -64,9 +74,12 @@ def test_what_is_no_run_is_refused(tmp_path, make_run, name):
         show(tmp_path / name)
 
 
-def test_a_report_that_lacks_a_figure_is_one_line(tmp_path, make_run):
+@pytest.mark.parametrize(
+    ("old", "new", "said"), [("split", "part", "no split"), ('"overrides": []', '"overrides": 1', "can only join")]
+)
+def test_a_report_that_lacks_or_garbles_something_is_one_line(tmp_path, make_run, old, new, said):
     folder = make_run(tmp_path / "0", [], 0.6)
     report = folder / "report.json"
-    report.write_text(report.read_text().replace('"split"', '"part"'))
-    with pytest.raises(UserError, match=r"report\.json: no split"):
+    report.write_text(report.read_text().replace(old, new))
+    with pytest.raises(UserError, match=rf"report\.json: {said}"):
         show(folder)
