@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,10 @@ from reports.curves import last_step
 from reports.groups import FIGURES
 from reports.run_report import as_markdown
 from reports.runs import DONE, Run, read, run_folders, stages
-from reports.tables import table
+from reports.tables import in_words, table
 
+SCORES = ("score", "baseline", "gain")
 FORMS: dict[str, Callable[[float], str]] = {
-    "score": "{:.1%}".format,
-    "baseline": "{:.1%}".format,
-    "gain": "{:+.1%}".format,
     "retention": "{:.1%}".format,
     "parameters": "{:,.0f}".format,
     "seconds": "{:.0f}".format,
@@ -54,7 +53,7 @@ def show(folder: Path) -> str:
 def standing(run: Run) -> str:
     """Done with its score, failed with its reason, or how far it has come."""
     if run.state == DONE:
-        return f"done, {run.report['metric']} {run.report['student']['score']:.1%}"
+        return f"done, {run.report['metric']} {in_words(run.report['student']['score'], run.report['metric'])}"
     if run.reason:
         return f"{run.state}: {run.reason}"
     go_on = shlex.join(["python", "train.py", f"resume={run.folder}"])
@@ -89,7 +88,7 @@ def _figures(first: Run, second: Run) -> list[str]:
     rows = []
     for name, reading in FIGURES.items():
         a, b = reading(first.report), reading(second.report)
-        form = FORMS.get(name, "{:.2f}".format)
+        form = partial(in_words, metric=first.report["metric"]) if name in SCORES else FORMS.get(name, "{:.2f}".format)
         change = "" if a is None or b is None else ("+" if b > a else "") + form(b - a).lstrip("+")
         rows.append(
             [name.replace("_", ", batch "), *("" if value is None else form(value) for value in (a, b)), change]

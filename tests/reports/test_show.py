@@ -48,7 +48,7 @@ def test_two_runs_side_by_side(tmp_path, make_run):
         line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines if "|" in line
     }
     assert cells["score"] == ["60.0%", "55.0%", "-5.0%"]
-    assert cells["gain"] == ["+10.0%", "+5.0%", "-5.0%"]
+    assert cells["gain"] == ["10.0%", "5.0%", "-5.0%"]
     assert cells["student._target_"] == ["bilstm", "cnn_lstm"]
     assert cells["kd.terms.relation.temperature"] == ["-", "2.0"]
     assert "run_dir" not in cells
@@ -60,6 +60,14 @@ def test_scores_of_other_metrics_are_told_apart(tmp_path, make_run):
     text = compare(first, second)
     assert "their difference says nothing" in text
     assert text.endswith("The configs are the same.\n")
+
+
+def test_a_correlation_is_no_percentage(tmp_path, make_run):
+    folder = make_run(tmp_path / "0", [], -0.2, metric="pearson")
+    assert "done, pearson -0.200\n" in show(folder)
+    assert "| student  |  -0.200 |" in show(folder)
+    (score,) = [line for line in compare(folder, folder).splitlines() if line.startswith("| score ")]
+    assert score.split()[3:8:2] == ["-0.200", "-0.200", "0.000"]
 
 
 def test_an_unfinished_run_is_compared_by_its_config(tmp_path, make_run):
