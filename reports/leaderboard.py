@@ -153,7 +153,8 @@ def _cell(group: Group, name: str) -> str:
 def _row(board: Leaderboard, run: Run, state: str) -> dict[str, Any]:
     report = run.report
     of = {"comparison": board.names[measured_on(run)] if report else None, "state": state, "reason": run.reason or None}
-    return of | {"metric": report.get("metric"), "split": report.get("split")} | board.chosen(run)
+    split = str(report.get("split")) if report else None
+    return of | {"metric": report.get("metric"), "split": split} | board.chosen(run)
 
 
 def _measured(board: Leaderboard, group: Group) -> dict[str, Any]:

@@ -34,7 +34,13 @@ def _comparison(board: Leaderboard, name: str) -> dict[str, Any]:
     varying, first = board.varying(groups), groups[0].runs[0]
     same = {key: value for key, value in board.chosen(first).items() if key not in varying}
     report = first.report
-    return {"name": name, "metric": report["metric"], "split": report.get("split"), "varying": varying, "same": same}
+    return {
+        "name": name,
+        "metric": report["metric"],
+        "split": str(report.get("split")),
+        "varying": varying,
+        "same": same,
+    }
 
 
 def _group(board: Leaderboard, group: Group, places: dict[Any, int]) -> dict[str, Any]:

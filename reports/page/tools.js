@@ -54,9 +54,9 @@ function inWords(value, name) {
 /** Mean ± standard deviation, and of how many seeds where there are more runs; sizes are the same with every seed. */
 function spreadInWords(spread, name, runs) {
   if (!spread) return "";
-  const constant = spread.deviation == null || (spread.deviation === 0 && FIGURES[name].less);
-  const count = runs && spread.count !== runs.length ? ` (n=${spread.count})` : "";
-  return inWords(spread.mean, name) + (constant ? "" : ` ± ${inWords(spread.deviation, name).replace("+", "")}`) + count;
+  if (spread.deviation === 0 && FIGURES[name].less) return inWords(spread.mean, name);
+  const deviation = spread.deviation == null ? "" : ` ± ${inWords(spread.deviation, name).replace("+", "")}`;
+  return inWords(spread.mean, name) + deviation + (runs && spread.count !== runs.length ? ` (n=${spread.count})` : "");
 }
 
 function intervalInWords(spread, name) {
