@@ -5,25 +5,28 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from reports.runs import Run
+from reports.runs import OF_A_SEARCH, Run
 
 NAMED = ("student", "scheme", "kd", "teacher", "data", "experiment", "optimizer")
-PLACES = ("run_dir", "cache_dir", "stages_dir", "resume", "plan", "explain", "logger", "launcher", "callbacks")
+PLACES = ("run_dir", "cache_dir", "stages_dir", "resume", "plan", "explain", "quiet", "logger", "launcher")
 SILENT = ("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps")
 # What of the data leaves the test rows as they are.
 SETTINGS = ("augmentation", "batch_size", "eval_batch_size", "workers", "max_length", "on_error")
-TRAINING = (*SETTINGS, "train", "unlabelled", "split.labelled_rows")
+TRAINING = (*SETTINGS, "temperature", "train", "unlabelled", "split.labelled_rows")
 
 
 def matters(key: str) -> bool:
     """Whether a key can change what comes out, apart from chance: not the seed, not a place."""
     key = key.lstrip("+~")
-    return key not in SILENT and re.split(r"[@./]", key)[0] not in ("seed", "hydra", "sweep", *PLACES)
+    if key in SILENT or key.startswith(OF_A_SEARCH):
+        return False
+    return re.split(r"[@./]", key)[0] not in ("seed", "hydra", "sweep", *PLACES)
 
 
 def said(run: Run) -> dict[str, str]:
     """The overrides that matter, by key."""
-    pairs = (word.partition("=")[::2] for word in run.overrides)
+    words = run.overrides or ()
+    pairs = (word.partition("=")[::2] for word in words if not word.startswith(OF_A_SEARCH))
     return {key.lstrip("+"): value for key, value in pairs if matters(key)}
 
 
@@ -49,14 +52,14 @@ def setting(run: Run, key: str) -> str:
 
 def text(value: Any) -> str:
     """A value of the config in words."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def measured_on(run: Run) -> tuple[str, ...]:
     """What two runs whose scores can be compared share: task, metric, split, and where the test rows come from."""
     rows = {key: value for key, value in run.config.items() if key.startswith("data.") and _of_test(key, run)}
     report = run.report
-    return (str(report.get("task")), report["metric"], str(report.get("split")), json.dumps(rows, sort_keys=True))
+    return (str(report.get("task")), report["metric"], str(report.get("split")), text(dict(sorted(rows.items()))))
 
 
 def comparison_names(runs: Sequence[Run]) -> dict[tuple[str, ...], str]:
@@ -67,19 +70,26 @@ def comparison_names(runs: Sequence[Run]) -> dict[tuple[str, ...], str]:
 
 
 def _apart(key: tuple[str, ...], alike: list[tuple[str, ...]]) -> str:
-    """What tells one of several of the same name: values that differ, or its number."""
-    values = [json.loads(other[-1]) for other in alike]
-    mine = json.loads(key[-1])
-    differing = [name for name in mine if any(other.get(name) != mine[name] for other in values)]
-    if len(alike) == 1:
-        return ""
-    shown = ", ".join(f"{name.removeprefix('data.')}={text(mine[name])}" for name in differing[:2])
-    return f" ({shown or f'no. {alike.index(key) + 1}'})"
+    """What tells one of several of the same name from all others: as few values that differ as will do."""
+    mine, others = _parts(key), [_parts(other) for other in alike if other != key]
+    shown = []
+    for name in dict.fromkeys(name for part in (mine, *others) for name in part):
+        left = [other for other in others if other.get(name) == mine.get(name)]
+        if len(left) < len(others):
+            shown.append(f"{name.removeprefix('data.')}={text(mine.get(name))}")
+        others = left
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def _parts(key: tuple[str, ...]) -> dict[str, Any]:
+    task, _, split, rows = key
+    return json.loads(rows) | {"split": split, "task": task}
 
 
 def _of_test(key: str, run: Run) -> bool:
-    inner = key.removeprefix("data.")
-    cut_off = inner == "train" and run.config.get("data.test") is None  # then the test rows come from there
+    inner = re.sub(r"^data\.(parts\.[^.]+\.)?", "", key)
+    test = key.removesuffix(inner) + "test"  # of a mixture, of the same part
+    cut_off = inner == "train" and run.config.get(test) is None  # then the test rows come from there
     return cut_off or not any(inner == name or inner.startswith(f"{name}.") for name in TRAINING)
 
 

@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import UserError
-from reports.choices import NAMED, choices, comparison_names, measured_on, setting, text
+from reports.choices import NAMED, choices, comparison_names, matters, measured_on, setting
 from reports.groups import FIGURES, Group, grouped
 from reports.runs import DONE, Run, read_runs
 from reports.tables import table
@@ -48,6 +49,15 @@ class Leaderboard:
         self.asked = {run.folder: choices(run) for run in self.runs}
         keys = dict.fromkeys(key for asked in self.asked.values() for key in asked)
         self.keys = [*NAMED, *sorted(set(keys) - set(NAMED))]
+        self.keys += sorted(self._untold() - set(self.keys))
+
+    def _untold(self) -> set[str]:
+        """The keys of the config that tell apart groups of the same choices."""
+        alike: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+        for group in self.groups:
+            alike[self.comparison(group), *self.chosen(group.runs[0]).values()].append(group.runs[0])
+        of_several = [runs for runs in alike.values() if len(runs) > 1]
+        return {key for runs in of_several for key in _differing(runs)}
 
     def comparison(self, group: Group) -> str:
         """The name of the set of runs whose scores can be compared with these."""
@@ -68,6 +78,11 @@ class Leaderboard:
         return [run for run in self.runs if run.state != DONE]
 
 
+def _differing(runs: list[Run]) -> list[str]:
+    keys = {key for run in runs for key in run.config if matters(key)}
+    return [key for key in keys if len({setting(run, key) for run in runs}) > 1]
+
+
 def short_names(folders: Sequence[Path]) -> dict[Path, str]:
     """The last two parts of each path, or as many more as tell all of them apart."""
     count, parts = 2, {folder: folder.absolute().parts for folder in folders}
@@ -79,7 +94,7 @@ def short_names(folders: Sequence[Path]) -> dict[Path, str]:
 def rows(board: Leaderboard) -> Rows:
     """A row for each group and for each run that failed or has not ended; empty cells are None."""
     found = [_row(board, group.runs[0], "done") | _measured(board, group) for group in board.groups]
-    return found + [_row(board, run, run.state) | {"folders": str(run.folder)} for run in board.unranked()]
+    return found + [_row(board, run, run.state) | {"folders": [str(run.folder)]} for run in board.unranked()]
 
 
 def as_csv(board: Leaderboard) -> str:
@@ -87,8 +102,12 @@ def as_csv(board: Leaderboard) -> str:
     file, found = io.StringIO(), rows(board)
     writer = csv.DictWriter(file, list(dict.fromkeys(key for row in found for key in row)), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows({key: _listed(value) for key, value in row.items()} for row in found)
     return file.getvalue()
+
+
+def _listed(cell: Any) -> Any:
+    return ";".join(cell) if isinstance(cell, list) else cell
 
 
 def as_json(board: Leaderboard) -> str:
@@ -102,12 +121,12 @@ def as_markdown(board: Leaderboard) -> str:
     for name in sorted(set(board.names.values())):
         parts += [f"## {name}", "", *_table(board, [one for one in board.groups if board.comparison(one) == name]), ""]
     if unranked := board.unranked():
-        parts += ["## Failed and unfinished", ""]
+        parts += ["## Failed, pruned and unfinished", ""]
         parts += [f"- {run.folder}: {run.state}{run.reason and f': {run.reason}'}" for run in unranked]
     return "\n".join(parts).rstrip() + "\n"
 
 
-FORMATS: dict[str, Callable[[Leaderboard], str]] = {"csv": as_csv, "md": as_markdown, "json": as_json}
+ROWS: dict[str, Callable[[Leaderboard], str]] = {"csv": as_csv, "md": as_markdown, "json": as_json}
 
 
 def _table(board: Leaderboard, groups: list[Group]) -> list[str]:
@@ -123,12 +142,9 @@ def _table(board: Leaderboard, groups: list[Group]) -> list[str]:
 
 def _cell(group: Group, name: str) -> str:
     """`76.7 ± 0.1`, and of a gain over several seeds its interval, `[74.9, 78.5]`."""
-    spread, (_, factor, decimals) = group.spread(FIGURES[name]), COLUMNS[name]
-    if spread is None:
-        return ""
-    said = f"{spread.mean * factor:.{decimals}f}"
-    said += "" if spread.deviation is None else f" ± {spread.deviation * factor:.{decimals}f}"
-    if name != "gain" or spread.interval is None:
+    _, factor, decimals = COLUMNS[name]
+    said, spread = group.in_words(name, factor, decimals), group.spread(FIGURES[name])
+    if name != "gain" or not spread or not spread.interval:
         return said
     low, high = spread.interval
     return f"{said} [{low * factor:.{decimals}f}, {high * factor:.{decimals}f}]"
@@ -137,18 +153,19 @@ def _cell(group: Group, name: str) -> str:
 def _row(board: Leaderboard, run: Run, state: str) -> dict[str, Any]:
     report = run.report
     of = {"comparison": board.names[measured_on(run)] if report else None, "state": state, "reason": run.reason or None}
-    return of | {"metric": report.get("metric"), "split": report.get("split")} | board.chosen(run)
+    split = str(report.get("split")) if report else None
+    return of | {"metric": report.get("metric"), "split": split} | board.chosen(run)
 
 
 def _measured(board: Leaderboard, group: Group) -> dict[str, Any]:
-    found: dict[str, Any] = {"runs": len(group.runs), "seeds": " ".join(map(text, group.seeds))}
+    found: dict[str, Any] = {"runs": len(group.runs), "seeds": [seed or "?" for seed in group.seeds]}
     for name, reading in FIGURES.items():
         spread = group.spread(reading)
         found |= {name: spread and spread.mean, f"{name}_deviation": spread and spread.deviation}
         if name == "gain":
             low, high = (spread and spread.interval) or (None, None)
-            found |= {"gain_low": low, "gain_high": high}
-    return found | {"folders": " ".join(str(run.folder) for run in group.runs)}
+            found |= {"gain_low": low, "gain_high": high, "gain_count": spread and spread.count}
+    return found | {"folders": [str(run.folder) for run in group.runs]}
 
 
 def _mean(group: Group, name: str) -> float:

@@ -34,7 +34,13 @@ def _comparison(board: Leaderboard, name: str) -> dict[str, Any]:
     varying, first = board.varying(groups), groups[0].runs[0]
     same = {key: value for key, value in board.chosen(first).items() if key not in varying}
     report = first.report
-    return {"name": name, "metric": report["metric"], "split": report.get("split"), "varying": varying, "same": same}
+    return {
+        "name": name,
+        "metric": report["metric"],
+        "split": str(report.get("split")),
+        "varying": varying,
+        "same": same,
+    }
 
 
 def _group(board: Leaderboard, group: Group, places: dict[Any, int]) -> dict[str, Any]:
@@ -58,7 +64,7 @@ def _others(group: Group, role: str) -> dict[str, float] | None:
 def _spread(spread: Spread | None) -> dict[str, Any] | None:
     if spread is None:
         return None
-    return {"mean": spread.mean, "deviation": spread.deviation, "interval": spread.interval}
+    return {"mean": spread.mean, "deviation": spread.deviation, "interval": spread.interval, "count": spread.count}
 
 
 def _run(board: Leaderboard, run: Run, base: dict[str, str], points: int) -> dict[str, Any]:
@@ -69,14 +75,16 @@ def _run(board: Leaderboard, run: Run, base: dict[str, str], points: int) -> dic
         "state": run.state,
         "reason": run.reason,
         "comparison": board.names[measured_on(run)] if run.report else None,
-        "seed": run.config.get("seed"),
+        "seed": run.seed,
         "choices": board.chosen(run),
         "changed": {key: config.get(key) for key in base | config if config.get(key) != base.get(key)},
         "figures": {name: reading(run.report) for name, reading in FIGURES.items()},
         "exits": {name: figures["score"] for name, figures in (run.report.get("exits") or {}).items()},
         "stages": [{"name": stage.folder.name, "state": stage.state} for stage in stages(run)],
         "command": run.command,
-        "curves": {name: list(zip(*curve, strict=True)) for name, curve in curves(run.folder, points).items()},
+        "curves": {
+            name: [*zip(*curve, strict=True), total] for name, (curve, total) in curves(run.folder, points).items()
+        },
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from reports.tables import table
+from reports.tables import in_words, table
 
 COLOURS = {"teacher": "#4477aa", "student": "#228833", "baseline": "#aa3377"}
 EXIT = "#ccbb44"
@@ -24,7 +24,10 @@ def write_report(folder: Path) -> str:
 def as_markdown(report: dict[str, Any]) -> str:
     """The answer to: how much smaller and faster, and what did it cost?"""
     header = ["", report["metric"], "parameters", "megabytes", "ms, batch 1", "ms, batch 32"]
-    rows = [[name, *_figures(figures)] for name, figures in measured(report).items()]
+    rows = [
+        [name, in_words(figures["score"], report["metric"]), *_sizes(figures)]
+        for name, figures in measured(report).items()
+    ]
     lines = [
         "# What the student costs and saves",
         "",
@@ -71,10 +74,9 @@ def draw(report: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _figures(figures: dict[str, Any]) -> list[str]:
+def _sizes(figures: dict[str, Any]) -> list[str]:
     latency = figures["latency_ms"]
     return [
-        f"{figures['score']:.1%}",
         f"{figures['parameters'] / 1e6:.1f} M",
         f"{figures['megabytes']:.1f}",
         f"{latency['1']:.2f}",
@@ -88,7 +90,7 @@ def _parts(report: dict[str, Any]) -> list[str]:
     if not names:
         return []
     shown = measured(report).items()
-    rows = [[role, *(f"{figures['scores'][name]:.1%}" for name in names)] for role, figures in shown]
+    rows = [[role, *(in_words(figures["scores"][name], name) for name in names)] for role, figures in shown]
     return [*table(["", *names], rows), ""]
 
 

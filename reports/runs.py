@@ -13,14 +13,15 @@ import yaml
 
 from potstill.errors import UserError
 from potstill.explain import leaves
+from reports.checks import wrong
 
 CONFIG, OVERRIDES, CHOICES = "config.yaml", "overrides.yaml", "choices.yaml"
-REPORT, FAILED = "report.json", "failed.txt"
+REPORT, FAILED, STAGES = "report.json", "failed.txt", "stages"
 FILES = (CONFIG, OVERRIDES, CHOICES, REPORT, FAILED)
-DONE, BROKEN, UNFINISHED = "done", "failed", "unfinished"
+DONE, BROKEN, UNFINISHED, PRUNED = "done", "failed", "unfinished", "pruned"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times as fast where libyaml is there
-NUMBER = (int, float)
-NEEDED: dict[str, Any] = {"score": NUMBER, "parameters": NUMBER, "megabytes": NUMBER, "latency_ms": dict}
+# Of one search: another one, or a single run, can do nothing with it.
+OF_A_SEARCH = ("callbacks=[pruning]", "callbacks.pruning.")
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Run:
 
     Args:
         folder: of the run.
-        state: `done`, `failed`, or `unfinished`: neither a report nor a reason is there.
+        state: `done`, `failed`, `pruned` by a search, or `unfinished`: neither a report nor a reason is there.
         reason: of the failure, in one line; it names the file where one cannot be read.
-        overrides: what the command line said.
+        overrides: what the command line said; None where that is not known.
         choices: the names of the choices, by group; empty where they were not written down.
         config: every value by its dotted key; the run's own folder is written `${run_dir}`.
         report: the content of `report.json`; empty unless the run is done.
@@ -40,16 +41,25 @@ class Run:
     folder: Path
     state: str = UNFINISHED
     reason: str = ""
-    overrides: tuple[str, ...] = ()
+    overrides: tuple[str, ...] | None = None
     choices: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
 
     @property
     def command(self) -> str:
-        """What makes the run again, in a folder of its own."""
-        words = [word for word in self.overrides if not word.startswith(("run_dir=", "resume="))]
+        """What makes the run again, in a folder of its own; empty where nobody knows."""
+        if self.overrides is None:
+            return ""
+        words = [word for word in self.overrides if not word.startswith(("run_dir=", "resume=", *OF_A_SEARCH))]
         return shlex.join(["python", "train.py", *words])
+
+    @property
+    def seed(self) -> str | None:
+        """Of the config, else of the command line; None where neither tells one."""
+        said = dict(word.partition("=")[::2] for word in self.overrides or ())
+        seed = self.config.get("seed", said.get("seed"))
+        return None if seed is None else str(seed)
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
@@ -67,16 +77,26 @@ def read_runs(folders: Iterable[Path]) -> list[Run]:
 
 
 def run_folders(folder: Path) -> Iterator[Path]:
-    """The run folders at or below a folder; what lies below a run belongs to it."""
-    for place, inner, files in os.walk(folder):
-        if any(name in files for name in FILES):
-            inner.clear()
+    """The run folders at or below a folder; the stages of a run belong to it.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    for place, inner, files in os.walk(folder, onerror=_refuse):
+        is_run = any(name in files for name in FILES)
+        inner[:] = [name for name in inner if not name.startswith(".") and not (is_run and name == STAGES)]
+        if is_run:
             yield Path(place)
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # that of a run that goes on and clears up
+        raise UserError(f"{error.filename}: {error.strerror}")
 
 
 def stages(run: Run) -> list[Run]:
     """The stages before the last one."""
-    folder = run.folder / "stages"
+    folder = run.folder / STAGES
     return read_runs([folder]) if folder.is_dir() else []
 
 
@@ -97,7 +117,7 @@ def _read(folder: Path, _stamp: tuple[int, ...]) -> Run:
     for part, parse in PARTS.items():
         try:
             parts[part] = parse(folder)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             problems.append(_one_line(error))
     try:
         state, reason = _state(folder)
@@ -112,13 +132,16 @@ def _state(folder: Path) -> tuple[str, str]:
     if (folder / REPORT).exists():
         return DONE, ""
     if (folder / FAILED).exists():
-        return BROKEN, " ".join((folder / FAILED).read_text(encoding="utf-8").split()) or f"{FAILED} is empty"
+        reason = " ".join((folder / FAILED).read_text(encoding="utf-8").split()) or f"{FAILED} is empty"
+        return (PRUNED if reason.startswith("pruned: ") else BROKEN), reason.removeprefix("pruned: ")
     return UNFINISHED, ""
 
 
-def _overrides(folder: Path) -> tuple[str, ...]:
+def _overrides(folder: Path) -> tuple[str, ...] | None:
     path = folder / OVERRIDES
-    content = _yaml(path) if path.exists() else _report(folder).get("overrides", [])
+    content = _yaml(path) if path.exists() else _report(folder).get("overrides")
+    if content is None:
+        return None
     if not isinstance(content, list):
         raise ValueError(f"{OVERRIDES}: no list of overrides")
     return tuple(map(str, content))
@@ -144,37 +167,21 @@ def _report(folder: Path) -> dict[str, Any]:
     try:
         text = (folder / REPORT).read_text(encoding="utf-8")
         content = json.loads(text, parse_constant=lambda _: None)  # NaN of a run that went astray
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{REPORT}: {error}") from None
-    if missing := _missing(content):
-        raise ValueError(f"{REPORT}: no {missing}")
+    if problem := wrong(content):
+        raise ValueError(f"{REPORT}: {problem}")
     return content
 
 
-def _missing(report: Any) -> str:
-    """What every report has and this one has not."""
-    if not isinstance(report, dict) or not isinstance(report.get("metric"), str):
-        return "metric"
-    for role in ("student", "teacher", "baseline"):
-        figures = report.get(role)
-        if figures is None and role != "student":
-            continue
-        if lacking := [name for name, kind in NEEDED.items() if not isinstance(_item(figures, name), kind)]:
-            return f"{role}.{lacking[0]}"
-    return ""
-
-
 PARTS = {"overrides": _overrides, "choices": _choices, "config": _config, "report": _report}
-
-
-def _item(content: Any, name: str) -> Any:
-    return content.get(name) if isinstance(content, dict) else None
 
 
 def _mapping(path: Path) -> dict[str, Any]:
     content = _yaml(path) if path.exists() else {}
     if not isinstance(content, dict):
         raise ValueError(f"{path.name}: no keys with values")
+    json.dumps(content, default=str)  # refuses what goes in circles
     return content
 
 

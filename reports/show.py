@@ -1,21 +1,21 @@
 """One run at the terminal, or two side by side."""
 
+import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from potstill.errors import UserError
 from reports.choices import choices, measured_on, text
-from reports.curves import curves
+from reports.curves import last_step
 from reports.groups import FIGURES
 from reports.run_report import as_markdown
 from reports.runs import DONE, Run, read, run_folders, stages
-from reports.tables import table
+from reports.tables import in_words, table
 
+SCORES = ("score", "baseline", "gain")
 FORMS: dict[str, Callable[[float], str]] = {
-    "score": "{:.1%}".format,
-    "baseline": "{:.1%}".format,
-    "gain": "{:+.1%}".format,
     "retention": "{:.1%}".format,
     "parameters": "{:,.0f}".format,
     "seconds": "{:.0f}".format,
@@ -44,21 +44,21 @@ def show(folder: Path) -> str:
     run = run_at(folder)
     lines = [f"{run.folder}: {standing(run)}", ""]
     lines += [f"{key:12} {value}" for key, value in choices(run).items()]
-    lines += [f"{'seed':12} {run.config['seed']}"] if "seed" in run.config else []
+    lines += [f"{'seed':12} {run.seed}"] if run.seed else []
     lines += [f"{'stage':12} {stage.folder.name}: {standing(stage)}" for stage in stages(run)]
-    return "\n".join([*lines, "", _report(run) if run.state == DONE else f"    {run.command}\n"])
+    command = run.command or "the command is not known: there is no overrides.yaml that can be read"
+    return "\n".join([*lines, "", _report(run) if run.state == DONE else f"    {command}\n"])
 
 
 def standing(run: Run) -> str:
     """Done with its score, failed with its reason, or how far it has come."""
     if run.state == DONE:
-        return f"done, {run.report['metric']} {run.report['student']['score']:.1%}"
+        return f"done, {run.report['metric']} {in_words(run.report['student']['score'], run.report['metric'])}"
     if run.reason:
         return f"{run.state}: {run.reason}"
-    found = curves(run.folder, 2)
-    last = max((curve[-1][0] for curve in found.values()), default=None)
-    begun = "nothing measured yet" if last is None else f"step {last + 1}"
-    return f"{run.state}, {begun}; go on with python train.py resume={run.folder}"
+    go_on = shlex.join(["python", "train.py", f"resume={run.folder}"])
+    begun = last_step(run.folder) or "nothing measured yet"
+    return f"{run.state}, {begun}; if it is no longer running, go on with {go_on}"
 
 
 def compare(first: Path, second: Path) -> str:
@@ -79,15 +79,16 @@ def compare(first: Path, second: Path) -> str:
 def _report(run: Run) -> str:
     try:
         return as_markdown(run.report)
-    except KeyError as error:  # of an earlier version, or somebody else's
-        raise UserError(f"{run.folder}/report.json: no {error.args[0]}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # of an earlier version, or somebody else's
+        what = f"no {error.args[0]}" if isinstance(error, KeyError) else error
+        raise UserError(f"{run.folder}/report.json: {what}") from None
 
 
 def _figures(first: Run, second: Run) -> list[str]:
     rows = []
     for name, reading in FIGURES.items():
         a, b = reading(first.report), reading(second.report)
-        form = FORMS.get(name, "{:.2f}".format)
+        form = partial(in_words, metric=first.report["metric"]) if name in SCORES else FORMS.get(name, "{:.2f}".format)
         change = "" if a is None or b is None else ("+" if b > a else "") + form(b - a).lstrip("+")
         rows.append(
             [name.replace("_", ", batch "), *("" if value is None else form(value) for value in (a, b)), change]

@@ -1,4 +1,11 @@
-"""Markdown tables that can also be read as they stand."""
+"""Markdown tables that can also be read as they stand, and scores in words."""
+
+CORRELATIONS = ("pearson", "spearman", "matthews_correlation")
+
+
+def in_words(score: float, metric: str) -> str:
+    """`76.7%`, and of a correlation, which is no share of anything, `0.767`."""
+    return f"{score:.3f}" if metric.partition("/")[0] in CORRELATIONS else f"{score:.1%}"
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from potstill.errors import UserError
-from reports.curves import metrics_files
+from reports.curves import metrics_stamp
 from reports.html import as_data, as_html
 from reports.leaderboard import Leaderboard
 from reports.runs import run_folders, stamp
@@ -53,7 +53,7 @@ class Watched:
 def version(folders: Sequence[Path]) -> str:
     """Changes when any run's files do."""
     places = sorted(place for folder in folders for place in run_folders(folder))
-    times = [(str(place), stamp(place), [_time(path) for path in metrics_files(place)]) for place in places]
+    times = [(str(place), stamp(place), metrics_stamp(place)) for place in places]
     return f"{hash(str(times)) & 0xFFFFFFFFFFFF:x}"
 
 
@@ -89,7 +89,7 @@ def server_of(watched: Watched, port: int) -> ThreadingHTTPServer:
             try:
                 answer = watched.answer(self.path)
             except (UserError, OSError) as error:  # the last run folder was removed, or one as it was read
-                return self.send_error(503, str(error))
+                return self.send_error(503, ascii(str(error)))
             if answer is None:
                 return self.send_error(404)
             with suppress(ConnectionError):  # a page that was closed
@@ -110,8 +110,3 @@ def server_of(watched: Watched, port: int) -> ThreadingHTTPServer:
         return ThreadingHTTPServer((HOST, port), Handler)
     except OSError as error:
         raise UserError(f"--port {port}: {error.strerror}; take another one") from None
-
-
-def _time(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size

@@ -7,8 +7,9 @@ let points = [];
 let at = -1; // the point that the arrow keys have come to
 
 function drawChart(groups) {
+  const held = points[at]?.name;
   points = pointsOf(groups).sort((a, b) => a.x - b.x || a.y - b.y);
-  at = -1;
+  at = points.findIndex((point) => point.name === held);
   const marks = distinct(groups.map((group) => group.choices[state.colour])).sort();
   const front = frontOf(points);
   for (const point of front) point.onFront = true;
@@ -21,6 +22,7 @@ function drawChart(groups) {
   byId("chart").setAttribute("aria-label", chartInWords(front));
   drawLegend(marks);
   drawFront(front);
+  if (at >= 0 && document.activeElement === byId("chart")) goTo(at);
 }
 
 /** Where ECharts has each point. */
@@ -88,10 +90,16 @@ function yAxis() {
   const scores = points.length ? points.map((point) => point.y) : [0, 100];
   const spread = Math.max(...scores) - Math.min(...scores) || 1;
   const step = niceStep(spread / 5);
-  return { ...axisStyle(), type: "value", name: `${comparison()?.metric ?? ""}, % on ${comparison()?.split ?? ""}`, scale: true,
+  return { ...axisStyle(), type: "value", name: `${metricInWords()} on ${comparison()?.split ?? ""}`, scale: true,
     nameTextStyle: { ...axisStyle().nameTextStyle, align: "left", padding: [0, 0, 6, 0] },
     min: ({ min }) => step * Math.floor((min - 0.08 * spread) / step), max: ({ max }) => step * Math.ceil((max + 0.08 * spread) / step),
     interval: step };
+}
+
+/** A correlation is no share of anything. */
+function metricInWords() {
+  const metric = comparison()?.metric ?? "";
+  return `${metric}${/pearson|spearman|correlation/.test(metric) ? " × 100" : ", %"}`;
 }
 
 /** The least of 1, 2, 5, 10, 20, … and their tenths that is not below a number. */
@@ -115,18 +123,19 @@ function factsOf(point) {
   const across = [AXES[state.x][0], point.x.toFixed(2)];
   if (!point.group) return [[comparison().metric, point.y.toFixed(1)], across];
   const { figures, runs } = point.group;
-  const said = [[comparison().metric, spreadInWords(figures.score, "score")], across];
-  if (figures.gain) said.push(["gain over baseline", spreadInWords(figures.gain, "gain")]);
+  const all = (name) => spreadInWords(figures[name], name, runs);
+  const said = [[comparison().metric, all("score")], [across[0], all(state.x)]];
+  if (figures.gain) said.push(["gain over baseline", all("gain")]);
   if (figures.gain?.interval) said.push(["95 % interval", intervalInWords(figures.gain, "gain")]);
-  if (figures.retention) said.push(["keeps of the teacher, %", spreadInWords(figures.retention, "retention")]);
+  if (figures.retention) said.push(["keeps of the teacher, %", all("retention")]);
   const parts = ["latency_1", "latency_32", "megabytes", "parameters"].filter((name) => name !== state.x && figures[name]);
-  said.push(...parts.map((name) => [FIGURES[name].title, inWords(figures[name].mean, name)]), ["runs", String(runs.length)]);
+  said.push(...parts.map((name) => [FIGURES[name].title, all(name)]), ["runs", String(runs.length)]);
   return said;
 }
 
 function chartInWords(front) {
   const students = points.filter((point) => point.role === "student").length;
-  const best = front.map((point) => `${point.name}: ${point.y.toFixed(1)} % at ${point.x.toFixed(2)}`).join("; ");
+  const best = front.map((point) => `${point.name}: ${point.y.toFixed(1)} at ${point.x.toFixed(2)}`).join("; ");
   return `${students} configurations, ${comparison()?.metric ?? "score"} against ${AXES[state.x][0]}. On the Pareto front: ${best || "none"}.`;
 }
 
@@ -140,7 +149,7 @@ function drawLegend(marks) {
 }
 
 function drawFront(front) {
-  const titles = ["", `${comparison()?.metric ?? ""}, %`, AXES[state.x][0]];
+  const titles = ["", metricInWords(), AXES[state.x][0]];
   const rows = front.map((point) => element("tr", {}, element("th", { scope: "row" }, point.name),
     element("td", { class: "number" }, point.y.toFixed(1)), element("td", { class: "number" }, point.x.toFixed(2))));
   const head = titles.map((title, index) => element("th", { scope: "col", class: index && "number" }, title));
@@ -152,9 +161,14 @@ function chartKey(event) {
   const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
   if (step && points.length) goTo((at + step + points.length) % points.length);
   else if (event.key === "Enter" && points[at]?.group) return chooseGroup(points[at].group);
-  else if (event.key === "Escape") chart.dispatchAction({ type: "hideTip" });
+  else if (event.key === "Escape") leavePoints();
   else return;
   event.preventDefault();
+}
+
+function leavePoints() {
+  at = -1;
+  chart.dispatchAction({ type: "hideTip" });
 }
 
 function goTo(index) {

@@ -35,7 +35,11 @@ function drawFigures(runs) {
   const exits = distinct(runs.flatMap((run) => Object.keys(run.exits))).map((name) => element("tr", {},
     element("th", { scope: "row" }, `score of ${name}`), ...runs.map((run) => element("td", { class: "number" }, inWords(run.exits[name], "score")))));
   const states = element("tr", {}, element("th", { scope: "row" }, "state"), ...runs.map((run) => element("td", { class: "number" }, stateOf(run))));
-  fill("figures", columnHeads(runs, pair && "difference"), element("tbody", {}, states, ...rows, ...exits));
+  const apart = distinct(runs.map((run) => run.comparison).filter(Boolean)).length > 1;
+  const scoresOf = apart ? [element("tr", {}, element("th", { scope: "row" }, "score of"),
+    ...runs.map((run) => element("td", { class: "number" }, run.comparison ?? "")))] : [];
+  byId("figures-hint").hidden = !apart;
+  fill("figures", columnHeads(runs, pair && "difference"), element("tbody", {}, states, ...scoresOf, ...rows, ...exits));
 }
 
 const stateOf = (run) => [run.state, ...run.stages.map((stage) => `${stage.name}: ${stage.state}`)].join(", ");
@@ -59,8 +63,10 @@ function drawChanges(runs) {
 }
 
 function commandOf(run) {
-  const button = element("button", { type: "button", "aria-label": `Copy the command of ${run.name}`, click: () => copy(run.command, button) }, "Copy");
-  return element("li", {}, element("div", {}, element("small", {}, run.folder), element("code", {}, run.command)), button);
+  const folder = element("small", {}, run.folder);
+  if (!run.command) return element("li", {}, element("div", {}, folder, element("div", {}, "The command is not known.")));
+  const button = element("button", { type: "button", "aria-label": `Copy the command of ${run.name}`, "data-copy": run.name, click: () => copy(run.command, button) }, "Copy");
+  return element("li", {}, element("div", {}, folder, element("code", {}, run.command)), button);
 }
 
 async function copy(text, button) {

@@ -47,8 +47,8 @@ function curveTip(items) {
 
 function drawCurveTable(lines, name) {
   const head = ["run", "points", "first", "least", "most", "last"].map((title, index) => element("th", { scope: "col", class: index && "number" }, title));
-  const rows = lines.map(({ run, curve: [steps, values] }) => {
-    const cells = [steps.length, values[0], Math.min(...values), Math.max(...values), values.at(-1)];
+  const rows = lines.map(({ run, curve: [steps, values, total] }) => {
+    const cells = [steps.length < total ? `${steps.length} of ${total}` : total, values[0], Math.min(...values), Math.max(...values), values.at(-1)];
     return element("tr", {}, element("th", { scope: "row" }, run.name), ...cells.map((cell) => element("td", { class: "number" }, String(cell))));
   });
   fill("curve-table", element("caption", { class: "unseen" }, name ?? ""), element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));

@@ -3,34 +3,43 @@
 
 const EVERY = 2000; // milliseconds
 
+const MARKS = ["filter", "sort", "open", "names", "copy"]; // data-… of the controls that are drawn anew
+const NEXT = { clear: "chosen-title", more: "ranking", reset: "search" }; // after a button that hides itself
+
+/** Draws, and gives the keyboard back to the control that had it. */
+const keepingFocus = (draw) => () => {
+  const held = document.activeElement;
+  const mark = MARKS.find((name) => held?.dataset[name] !== undefined);
+  draw();
+  if (mark) document.querySelector(`[data-${mark}="${CSS.escape(held.dataset[mark])}"]`)?.focus({ preventScroll: true });
+  else if (held?.hidden) byId(NEXT[held.id])?.focus({ preventScroll: true });
+};
+
 /** Everything, from new data or for another comparison. */
-function renderAll() {
+const renderAll = keepingFocus(() => {
   settle();
   makeTable();
   drawControls();
-  drawUnranked();
   render();
-}
+});
 
 /** Everything that filters, sorting and axes change. */
-function render() {
+const render = keepingFocus(() => {
   const groups = filteredGroups();
   const all = data.groups.filter((group) => group.comparison === state.comparison).length;
   byId("shown").textContent = groups.length === all ? "" : `${groups.length} of ${all} configurations`;
   byId("reset").hidden = groups.length === all && !state.search;
   drawChart(groups);
   renderChosen();
-}
+});
 
 /** What another choice of runs changes. */
-function renderChosen() {
-  const focused = document.activeElement?.dataset?.names;
+const renderChosen = keepingFocus(() => {
   drawTable();
   drawUnranked();
   drawChosen();
-  if (focused) document.querySelector(`[data-names="${CSS.escape(focused)}"]`)?.focus();
   toAddress();
-}
+});
 
 function chooseGroup(group) {
   if (!group) return;
@@ -42,7 +51,7 @@ function chooseGroup(group) {
 function drawControls() {
   const done = data.runs.filter((run) => run.state === "done").length;
   const counts = [[done, "runs"], [data.groups.length, "configurations"],
-    ...["failed", "unfinished"].map((name) => [data.runs.filter((run) => run.state === name).length, name])];
+    ...["failed", "pruned", "unfinished"].map((name) => [data.runs.filter((run) => run.state === name).length, name])];
   byId("counts").textContent = counts.filter(([count]) => count).map(([count, name]) => `${count} ${count === 1 ? name.replace(/s$/, "") : name}`).join(" · ");
   options("comparison", data.comparisons.map(({ name }) => [name, name]), state.comparison);
   byId("comparison-label").hidden = !data.comparisons.length;

@@ -6,14 +6,18 @@ const DEFAULTS = {
   comparison: "", x: "latency_1", colour: "", search: "", filters: {}, sort: { id: "score", desc: true }, open: [], all: false,
   chosen: [], teachers: true, baselines: true, curve: "",
 };
-const state = { ...DEFAULTS, ...fromAddress() };
+const kindOf = (value) => (Array.isArray(value) ? "list" : value === null ? "null" : typeof value);
+const state = fromAddress();
 
+/** What the address says where it is of the right kind, else the defaults. */
 function fromAddress() {
+  let said = null;
   try {
-    return JSON.parse(decodeURIComponent(location.hash.slice(1)) || "{}");
+    said = JSON.parse(decodeURIComponent(location.hash.slice(1)));
   } catch {
-    return {}; // an anchor, or a link that was cut off
+    // an anchor, or a link that was cut off
   }
+  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, usual]) => [name, kindOf(said?.[name]) === kindOf(usual) ? said[name] : usual]));
 }
 
 function toAddress() {
@@ -45,6 +49,7 @@ function settle() {
   state.chosen = state.chosen.filter((name) => data.runs.some((run) => run.name === name));
   const keys = comparison()?.varying ?? [];
   state.filters = Object.fromEntries(Object.entries(state.filters).filter(([key]) => keys.includes(key)));
+  if (!Object.hasOwn(AXES, state.x)) state.x = DEFAULTS.x;
   const marks = markChoices();
   if (!marks.includes(state.colour)) state.colour = marks.find((key) => keys.includes(key)) ?? marks[0];
 }

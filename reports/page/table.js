@@ -48,7 +48,8 @@ function drawTable() {
   const all = table.getRowModel().rows;
   const rows = state.all ? all : all.slice(0, AT_ONCE);
   const best = Object.fromEntries(SHOWN.map((name) => [name, bestOf(name)]));
-  const columns = [...choicesShown(), "runs", ...SHOWN];
+  const [choice, ...others] = choicesShown();
+  const columns = [choice, "score", ...others, "runs", ...SHOWN.slice(1)]; // what a phone shows without scrolling
   const head = element("tr", {}, element("th", { scope: "col" }, element("span", { class: "unseen" }, "chosen")), ...columns.map(header));
   const body = rows.map((row) => rowOf(row, best));
   const empty = element("tr", {}, element("td", { colspan: columns.length + 1 }, "Nothing passes the filters."));
@@ -74,21 +75,19 @@ function sortBy(id) {
   const downFirst = FIGURES[id] && !FIGURES[id].less;
   state.sort = { id, desc: state.sort.id === id ? !state.sort.desc : Boolean(downFirst) };
   render();
-  document.querySelector(`[data-sort="${CSS.escape(id)}"]`).focus();
 }
 
 function rowOf(row, best) {
   const { original, depth } = row;
-  const cells = depth ? [runName(original)] : choicesShown().map((key, index) => (index
-    ? element("td", {}, original.choices[key]) : element("th", { scope: "row" }, original.choices[key])));
-  const figures = SHOWN.map((name) => figureCell(original, name, !depth && row.getValue(name) === best[name]));
+  const [first, ...others] = choicesShown();
+  const [score, ...figures] = SHOWN.map((name) => figureCell(original, name, !depth && row.getValue(name) === best[name]));
+  const cells = others.map((key) => element("td", {}, depth ? "" : original.choices[key]));
   const chosen = areChosen(original.names);
   return element("tr", { class: `${depth ? "run" : "group"}${chosen ? " chosen" : ""}` },
     element("td", {}, chooser(original.names, depth ? `${original.name}` : original.name || "defaults")),
-    ...cells, element("td", {}, depth ? seedOf(original) : opener(row)), ...figures);
+    element("th", { scope: "row" }, depth ? original.name : original.choices[first]), score, ...cells, element("td", {}, depth ? seedOf(original) : opener(row)), ...figures);
 }
 
-const runName = (run) => element("th", { scope: "row", colspan: choicesShown().length }, run.name);
 const seedOf = (run) => (run.seed == null ? "" : `seed ${run.seed}`);
 
 function chooser(names, label) {
@@ -103,7 +102,6 @@ function opener(row) {
   const toggle = () => {
     state.open = open ? state.open.filter((id) => id !== row.id) : [...state.open, row.id];
     render();
-    document.querySelector(`[data-open="${CSS.escape(row.id)}"]`).focus();
   };
   return element("button", { class: "open", type: "button", "aria-expanded": String(open), "data-open": row.id, click: toggle },
     `${open ? "▾" : "▸"} ${original.runs.length} runs`);
@@ -111,7 +109,7 @@ function opener(row) {
 
 function figureCell(row, name, best) {
   const spread = row.runs ? row.figures[name] : row.figures[name] == null ? null : { mean: row.figures[name] };
-  const said = FIGURES[name].less ? inWords(spread?.mean, name) : spreadInWords(spread, name);
+  const said = spreadInWords(spread, name, row.runs);
   const content = name === "gain" && spread ? gainOf(spread, said) : said;
   return element("td", { class: `number${best ? " best" : ""}` }, name === "gain" ? content : quiet(content));
 }
@@ -127,15 +125,17 @@ function gainOf(spread, said) {
   return element("span", { class: "gain" }, bar(spread), element("span", {}, quiet(said), interval && element("small", { class: "below" }, interval)));
 }
 
-/** The gain and its interval on a line through all gains; the upright line is no gain. */
-function bar(spread) {
-  const all = data.groups.filter((g) => g.comparison === state.comparison).map((g) => g.figures.gain?.mean ?? 0);
-  const [low, high] = [1.4 * Math.min(0, ...all), 1.4 * Math.max(0, ...all)];
-  const place = (value) => 4 + (56 * (Math.min(high, Math.max(low, value)) - low)) / (high - low || 1);
-  const hue = colour(spread.mean < 0 ? "bad" : "good");
-  const [from, to] = (spread.interval ?? [spread.mean, spread.mean]).map(place);
+/** The gain and its interval; the upright line is no gain, an arrow goes beyond what is drawn. Grey: it may be none. */
+function bar({ mean, interval }) {
+  const all = data.groups.filter((g) => g.comparison === state.comparison).map((g) => Math.abs(g.figures.gain?.mean ?? 0));
+  const most = 1.4 * Math.max(...all) || 1;
+  const place = (value) => 32 + 26 * Math.max(-1, Math.min(1, value / most));
+  const [low, high] = interval ?? [mean, mean];
+  const hue = colour(!interval || (low <= 0 && high >= 0) ? "soft" : mean < 0 ? "bad" : "good");
+  const arrows = `${low < -most ? "M8 4L3 8l5 4" : ""}${high > most ? "M56 4l5 4-5 4" : ""}`;
+  const line = interval ? `<path d="M${place(low)} 8H${place(high)}${arrows}" fill="none" stroke="${hue}" stroke-width="3" stroke-linecap="round"/>` : "";
   const box = element("span", { "aria-hidden": "true" });
-  box.innerHTML = `<svg width="64" height="16"><path d="M${place(0)} 1v14" stroke="${colour("strong")}"/><path d="M${from} 8H${to}" stroke="${hue}" stroke-width="3" stroke-linecap="round"/><circle cx="${place(spread.mean)}" cy="8" r="4" fill="${hue}"/></svg>`;
+  box.innerHTML = `<svg width="64" height="16"><path d="M32 1v14" stroke="${colour("strong")}"/>${line}<circle cx="${place(mean)}" cy="8" r="4" fill="${hue}"/></svg>`;
   return box;
 }
 
@@ -143,12 +143,12 @@ function drawUnranked() {
   const runs = data.runs.filter((run) => run.state !== "done");
   byId("unranked-card").hidden = !runs.length;
   const titles = ["", "run", "state", "reason", "asked for"];
-  const signs = { failed: "✕ failed", unfinished: "… unfinished" };
+  const signs = { failed: "✕ failed", pruned: "– pruned", unfinished: "… unfinished" };
   const rows = runs.map((run) => element("tr", { class: areChosen([run.name]) ? "chosen" : "" },
     element("td", {}, chooser([run.name], run.name)), element("th", { scope: "row" }, run.name),
     element("td", { class: `state ${run.state}` }, signs[run.state]),
     element("td", { class: "wide" }, run.reason || "no report yet"),
-    element("td", { class: "wide" }, run.command.replace("python train.py", "").trim() || "defaults")));
+    element("td", { class: "wide" }, run.command ? run.command.replace("python train.py", "").trim() || "defaults" : "not known")));
   const head = titles.map((title, index) => element("th", { scope: "col" }, index ? title : element("span", { class: "unseen" }, "chosen")));
   fill("unranked", element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }

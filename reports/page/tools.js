@@ -51,11 +51,12 @@ function inWords(value, name) {
   return (signed && value > 0 ? `+${text}` : text).replace("-", "−");
 }
 
-/** Mean ± standard deviation; sizes are the same with every seed. */
-function spreadInWords(spread, name) {
+/** Mean ± standard deviation, and of how many seeds where there are more runs; sizes are the same with every seed. */
+function spreadInWords(spread, name, runs) {
   if (!spread) return "";
-  const constant = spread.deviation == null || (spread.deviation === 0 && FIGURES[name].less);
-  return inWords(spread.mean, name) + (constant ? "" : ` ± ${inWords(spread.deviation, name).replace("+", "")}`);
+  if (spread.deviation === 0 && FIGURES[name].less) return inWords(spread.mean, name);
+  const deviation = spread.deviation == null ? "" : ` ± ${inWords(spread.deviation, name).replace("+", "")}`;
+  return inWords(spread.mean, name) + deviation + (runs && spread.count !== runs.length ? ` (n=${spread.count})` : "");
 }
 
 function intervalInWords(spread, name) {

@@ -1,3 +1,5 @@
+import pytest
+
 from reports.choices import choices, comparison_names, measured_on, said
 from reports.runs import read
 
@@ -57,15 +59,30 @@ def test_other_training_rows_are_compared_where_the_test_rows_are_the_same(tmp_p
     assert measured_on(first) == measured_on(other)
 
 
+@pytest.mark.parametrize(
+    ("changes", "compared"),
+    [({"batch_size": 8}, True), ({"train": "b.csv"}, False), ({"train": "b.csv", "test": "t.csv"}, True)],
+)
+def test_parts_of_a_mixture_are_as_data_of_their_own(tmp_path, make_run, changes, compared):
+    plain = {"train": "a.csv", "test": changes.get("test"), "batch_size": 32}
+    mixtures = [{"data": {"parts": {"films": plain | more}}} for more in ({}, changes)]
+    runs = [read(make_run(tmp_path / str(n), [], 0.6, config=config)) for n, config in enumerate(mixtures)]
+    assert (measured_on(runs[0]) == measured_on(runs[1])) == compared
+
+
 def test_names_tell_what_can_be_compared(tmp_path, make_run):
     runs = [
         read(make_run(tmp_path / "0", [], 0.6, config=data(test="a.csv"))),
-        read(make_run(tmp_path / "1", [], 0.6, config=data(test="b.csv"))),
-        read(make_run(tmp_path / "2", ["data=other"], 0.6)),
+        read(make_run(tmp_path / "1", [], 0.6, config=data(test="b.csv", labels="k"))),
+        read(make_run(tmp_path / "2", [], 0.6, config=data(test="b.csv", labels="l"))),
+        read(make_run(tmp_path / "3", [], 0.6, config=data(test="b.csv", labels="l"), split="validation")),
+        read(make_run(tmp_path / "4", ["data=other"], 0.6)),
     ]
     names = comparison_names(runs)
     assert [names[measured_on(run)] for run in runs] == [
         "films, accuracy (test=a.csv)",
-        "films, accuracy (test=b.csv)",
+        "films, accuracy (labels=k)",
+        "films, accuracy (labels=l, split=test)",
+        "films, accuracy (labels=l, split=validation)",
         "other, accuracy",
     ]

@@ -1,3 +1,4 @@
+import datetime
 import math
 
 import pytest
@@ -17,7 +18,7 @@ def test_seeds_are_averaged(tmp_path, make_run):
     (group,) = groups(tmp_path)
     score = group.spread(FIGURES["score"])
     assert (round(score.mean, 9), round(score.deviation, 9), score.count) == (0.7, 0.1, 3)
-    assert group.seeds == [1, 2, 3]
+    assert group.seeds == ["1", "2", "3"]
     assert group.name == "student=bilstm"
 
 
@@ -62,6 +63,38 @@ def test_a_run_belongs_to_a_group_by_its_config_not_by_the_words(tmp_path, make_
     make_run(tmp_path / "1", ["student=bilstm", "seed=2", "cache_dir=c"], 0.7)
     make_run(tmp_path / "2", ["student=cnn_lstm", "seed=1"], 0.7)
     assert [len(group.runs) for group in groups(tmp_path)] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("word", "config", "count"),
+    [
+        ("quiet=true", {"quiet": True}, 1),
+        ("callbacks=[pruning]", {"callbacks": {"pruning": {"study": "a"}}}, 1),
+        ("+callbacks.swa={}", {"callbacks": {"swa": {"_target_": "lightning.StochasticWeightAveraging"}}}, 2),
+        ("+day=2024-01-01", {"day": datetime.date(2024, 1, 1)}, 2),
+    ],
+)
+def test_what_can_change_scores_makes_another_group(tmp_path, make_run, word, config, count):
+    make_run(tmp_path / "0", ["seed=1"], 0.6)
+    make_run(tmp_path / "1", ["seed=2", word], 0.6, config=config)
+    assert len(groups(tmp_path)) == count
+
+
+def test_figures_of_fewer_seeds_than_runs_say_of_how_many(tmp_path, make_run):
+    for number, (seed, baseline) in enumerate([(1, 0.5), (1, 0.5), (2, 0.55), (3, None)]):
+        make_run(tmp_path / str(number), [f"seed={seed}"], 0.6, baseline)
+    (group,) = groups(tmp_path)
+    assert group.in_words("score", 100, 1) == "60.0 ± 0.0 (n=3)"
+    assert group.in_words("gain", 100, 1) == "7.5 ± 3.5 (n=2)"
+
+
+def test_reports_alone_tell_seeds_by_their_overrides(tmp_path, make_run):
+    for number in range(2):
+        folder = make_run(tmp_path / str(number), ["seed=1"], 0.6)
+        for name in ("config.yaml", "overrides.yaml", "choices.yaml"):
+            (folder / name).unlink()
+    (group,) = groups(tmp_path)
+    assert group.spread(FIGURES["gain"]).interval is None
 
 
 def test_other_data_or_another_metric_are_other_groups(tmp_path, make_run):

@@ -37,11 +37,15 @@ def test_csv_and_json_have_the_same_rows(sweep):
     assert [row["state"] for row in of_json] == ["done"] * 3 + ["failed", "unfinished"]
     for row, other in zip(of_csv, of_json, strict=True):
         assert {key: value for key, value in row.items() if value} == {
-            key: str(value) for key, value in other.items() if value is not None
+            key: ";".join(value) if isinstance(value, list) else str(value)
+            for key, value in other.items()
+            if value is not None
         }
     assert of_json[0]["student"] == "cnn_lstm"
     assert of_json[0]["score"] == pytest.approx(0.81)
-    assert of_json[0]["seeds"] == "1 2"
+    assert of_json[0]["seeds"] == ["1", "2"]
+    assert of_json[0]["folders"] == [f"{sweep}/2", f"{sweep}/3"]
+    assert of_json[0]["gain_count"] == 2
     assert of_json[0]["gain_low"] < of_json[0]["gain"] < of_json[0]["gain_high"]
     assert of_json[3]["reason"] == "no exits | none"
 
@@ -51,6 +55,13 @@ def test_settings_of_single_runs_are_choices_of_all(tmp_path, make_run):
     make_run(tmp_path / "1", ["kd=relation"], 0.6)
     rows = json.loads(as_json(Leaderboard([tmp_path])))
     assert [row["data.batch_size"] for row in rows] == ["32", "32"]
+
+
+def test_rows_that_would_look_alike_tell_what_differs(tmp_path, make_run):
+    make_run(tmp_path / "0", ["seed=1"], 0.6)
+    make_run(tmp_path / "1", ["seed=2"], 0.6, config={"compile": False})  # a key that came later
+    rows = json.loads(as_json(Leaderboard([tmp_path])))
+    assert sorted(row["compile"] for row in rows) == ["default", "false"]
 
 
 def test_no_runs_are_one_line(tmp_path):

@@ -20,6 +20,29 @@ def test_a_job_that_failed_has_a_reason(tmp_path, make_run):
     assert (read(folder).state, read(folder).reason) == ("failed", "scheme.exits: one layer; take two")
 
 
+def test_a_run_that_a_search_ended_is_pruned(tmp_path, make_run):
+    words = ["seed=1", "callbacks=[pruning]", "callbacks.pruning.storage=sqlite:///search.db"]
+    folder = make_run(tmp_path / "0", words)
+    (folder / "failed.txt").write_text("pruned: others did better")
+    assert (read(folder).state, read(folder).reason) == ("pruned", "others did better")
+    assert read(folder).command == "python train.py seed=1"
+
+
+def test_without_overrides_nobody_knows_the_command(tmp_path, make_run):
+    folder = make_run(tmp_path / "0", ["student=bilstm"])
+    (folder / "overrides.yaml").unlink()
+    assert (read(folder).overrides, read(folder).command) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("config", "seed"), [("seed: [1]", "[1]"), ("seed: .nan", "nan"), ("seed: 3", "3"), ("a: 1", "7")]
+)
+def test_a_seed_is_words(tmp_path, make_run, config, seed):
+    folder = make_run(tmp_path / "0", ["seed=7"])
+    (folder / "config.yaml").write_text(config)
+    assert read(folder).seed == seed
+
+
 def test_a_run_without_report_and_reason_is_unfinished(tmp_path, make_run):
     assert read(make_run(tmp_path / "0", [])).state == "unfinished"
 
@@ -31,6 +54,9 @@ def test_a_run_without_report_and_reason_is_unfinished(tmp_path, make_run):
         ("report.json", "", "report.json: Expecting value"),
         ("report.json", '{"metric": "accuracy", "student": {"score": 0.5}}', "report.json: no student.parameters"),
         ("report.json", "[1]", "report.json: no metric"),
+        ("report.json", '{"metric": "f1", "student": 1e999}', "report.json: no student.score"),
+        ("report.json", "[" * 100_000, "report.json: maximum recursion depth"),
+        ("config.yaml", "a: &a [*a]", "Circular reference"),
         ("report.json", b"\xff\xfe", "report.json: 'utf-8' codec"),
         ("config.yaml", "seed: [1,\nstudent", "config.yaml, line "),
         ("config.yaml", "- 1", "config.yaml: no keys with values"),
@@ -65,6 +91,13 @@ def test_stages_are_no_runs_of_their_own(tmp_path, make_run):
     assert [run.folder for run in read_runs([tmp_path / "stages"])] == [top]
     assert [stage.folder.name for stage in stages(read(top))] == ["first"]
     assert stages(read(top / "stages" / "first")) == []
+
+
+def test_a_stray_file_hides_no_run_and_hidden_folders_hold_none(tmp_path, make_run):
+    run = make_run(tmp_path / "deep" / "0", [], 0.7)
+    make_run(run / ".hydra", [])
+    (tmp_path / "report.json").write_text("[]")
+    assert [(run.folder, run.state) for run in read_runs([tmp_path])] == [(run, "done"), (tmp_path, "failed")][::-1]
 
 
 def test_each_run_is_found_once_and_jobs_are_in_order(tmp_path, make_run):

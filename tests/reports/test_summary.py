@@ -20,7 +20,9 @@ def test_runs_that_differ_in_the_seed_alone_share_a_row(tmp_path, make_run):
 
 def test_what_was_not_measured_stays_empty(tmp_path, make_run):
     make_run(tmp_path / "0", [], 0.6, baseline=None)
-    *_, row = summary([tmp_path]).splitlines()
+    make_run(tmp_path / "1", [])
+    *_, row, _, left_out = summary([tmp_path]).splitlines()
+    assert left_out == "Left out, as they failed, were pruned or have not ended: 1."
     assert cells(row)[:5] == ["defaults", "1", "", "60.0", ""]
 
 

@@ -41,7 +41,7 @@ def test_data_come_only_when_something_has_changed(served, tmp_path, make_run):
     assert served(f"/data?{known}") == (204, "")
     (tmp_path / "0" / "metrics.csv").write_text("step,train/loss\n1,0.5\n")
     data = json.loads(served(f"/data?{known}")[1])
-    assert data["runs"][0]["curves"] == {"train/loss": [[1], [0.5]]}
+    assert data["runs"][0]["curves"] == {"train/loss": [[1], [0.5], 1]}
     make_run(tmp_path / "1", ["student=cnn_lstm"], 0.6)
     assert [run["state"] for run in json.loads(served(f"/data?{data['version']}")[1])["runs"]] == ["unfinished", "done"]
 
