@@ -1,6 +1,7 @@
 """A run's `report.json` as a table and as a picture."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def as_markdown(report: dict[str, Any]) -> str:
         f"asking it once for what is stored {report['store_seconds']:.0f}, "
         f"distillation {report['distill_seconds']:.0f}."
     )
-    lines += ["", f"    python train.py {' '.join(report['overrides'])}".rstrip()]
+    lines += ["", f"    {shlex.join(['python', 'train.py', *report['overrides']])}"]
     return "\n".join(lines) + "\n"
 
 

@@ -50,6 +50,7 @@ def table(text):
 def test_the_last_line_makes_the_run_again():
     assert as_markdown(REPORT).endswith("\n    python train.py student=bilstm seed=3\n")
     assert as_markdown(REPORT | {"overrides": []}).endswith("\n    python train.py\n")
+    assert as_markdown(REPORT | {"overrides": ["kd=[a,b]"]}).endswith("\n    python train.py 'kd=[a,b]'\n")
 
 
 def test_the_table_has_a_row_for_each_model():
