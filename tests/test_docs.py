@@ -58,3 +58,10 @@ def test_every_config_begins_with_what_it_is(path):
     comments = [line for line in path.read_text(encoding="utf-8").splitlines()[:2] if line.startswith("#")]
     assert any("@package" not in line and len(line.split()) > 2 for line in comments)
     assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
+
+
+def test_the_example_of_the_leaderboard_is_small_and_needs_no_network():
+    text = (ROOT / "docs" / EXAMPLE).read_text(encoding="utf-8")
+    assert len(text.encode()) < 2e6
+    assert "default-src 'none'" in text
+    assert str(ROOT) not in text
