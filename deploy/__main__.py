@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -63,8 +64,8 @@ def render_of(options: argparse.Namespace, predictor: Predictor) -> Render:
 
 def predict(options: argparse.Namespace) -> None:
     """Write answers for all items."""
-    logging.getLogger("data.tokenization").addFilter(Once())
-    with Output(options.out, options.overwrite) as output, tqdm(unit=" rows", disable=not has_bars()) as progress:
+    bar = tqdm(unit=" rows", disable=not has_bars())
+    with once("data.tokenization"), Output(options.out, options.overwrite) as output, bar as progress:
         predictor = Predictor(options.run, options.part, options.columns, options.batch_size, options.device)
         render, rows, errors = render_of(options, predictor), 0, 0
         first = ""
@@ -77,6 +78,17 @@ def predict(options: argparse.Namespace) -> None:
             output.append(render([]))
     if first:
         print(f"{errors:,} of {rows:,} rows have an error, first {first}", file=sys.stderr)
+
+
+@contextmanager
+def once(name: str) -> Iterator[None]:
+    """Let a logger say each kind of message once, as long as this lasts."""
+    logger, once = logging.getLogger(name), Once()
+    logger.addFilter(once)
+    try:
+        yield
+    finally:
+        logger.removeFilter(once)
 
 
 class Once(logging.Filter):

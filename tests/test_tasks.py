@@ -237,13 +237,13 @@ def test_targets_from_the_neighbours_of_a_tag(configured):
     with pytest.raises(UserError, match="scheme: it has no meaning for regression"):
         make_plan(configured("regression", "scheme=neighbours"))
     config = configured("tagging", "scheme=neighbours", "kd=soft_cross_entropy", "student=cnn_lstm", "baseline=false")
-    assert run(config, []) > 0.5
+    assert run(config, []) > 0.4
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_two_students_of_a_task_learn_from_each_other(task, configured):
     config = configured(task, "scheme=mutual", "student=bilstm", "baseline=false")
-    assert run(config, []) > 0.5
+    assert run(config, []) > 0.4
 
 
 class Kept(Assembly):

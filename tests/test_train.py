@@ -39,6 +39,7 @@ KEYS = [
     "store_seconds",
     "distill_seconds",
     "updates",
+    "validation_score",
     "versions",
     "overrides",
 ]

@@ -20,6 +20,13 @@ from deploy.__main__ import main
 from deploy.predict import WINDOW
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+def heed_interrupts():
+    """A process in the background of a shell starts without."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 BROKEN = b"""id,text,label
 1,a wonderful film,good
 2,,bad
@@ -221,7 +228,11 @@ def test_lines_of_standard_input_come_out_in_their_order(fine_tuned):
 def test_what_was_written_before_an_interruption_stays_in_whole_lines(fine_tuned, tmp_path):
     out = tmp_path / "out.csv"
     process = subprocess.Popen(
-        command(fine_tuned, "--file", "-", "--out", out), cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        command(fine_tuned, "--file", "-", "--out", out),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     process.stdin.write(b"a wonderful film\n" * (WINDOW + 100))
     process.stdin.flush()

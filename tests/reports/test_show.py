@@ -83,7 +83,8 @@ def test_what_is_no_run_is_refused(tmp_path, make_run, name):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"), [("split", "part", "no split"), ('"overrides": []', '"overrides": 1', "can only join")]
+    ("old", "new", "said"),
+    [("split", "part", "no split"), ('"overrides": []', '"overrides": 1', "Value after")],
 )
 def test_a_report_that_lacks_or_garbles_something_is_one_line(tmp_path, make_run, old, new, said):
     folder = make_run(tmp_path / "0", [], 0.6)

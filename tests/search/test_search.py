@@ -120,7 +120,7 @@ def test_what_was_refused_or_failed_is_tried_again(command, folder, tmp_path):
     (tmp_path / "later.csv").write_bytes((folder / "train.csv").read_bytes())
     done = run(asked)
     assert done.returncode == 0, done.stderr
-    assert "Candidates: 1 trained." in done.stdout
+    assert "Candidates: 1 trained" in done.stdout
 
 
 def test_a_mistake_that_has_nothing_to_do_with_the_choices_is_told_once(command):
