@@ -63,11 +63,12 @@ def cli(overrides, monkeypatch, capfd, tmp_path):
 @pytest.mark.parametrize("student", STUDENTS)
 def test_a_run_leaves_a_report_and_a_student_that_loads(student, configure, folder):
     config = configure(f"student={student}", "student.learning_rate=3e-3", "trainer.max_epochs=6")
-    score = run(config, ["student=…"])
+    chosen_by = run(config, ["student=…"])
     path = Path(config.run_dir)
     report = json.loads((path / "report.json").read_text())
     assert list(report) == KEYS
-    assert report["student"]["score"] == score > 0.75
+    assert report["validation_score"] == chosen_by
+    assert (score := report["student"]["score"]) > 0.75
     assert report["retention"] == pytest.approx(score / report["teacher"]["score"])
     assert report["kd_gain"] == pytest.approx(score - report["baseline"]["score"])
     assert set(report["speedup"]) == {"1", "32"}
