@@ -50,7 +50,7 @@ def main(config: DictConfig) -> float | None:
 
     In a sweep a job that cannot run says why and the others go on; `command_line` then ends with an error.
     """
-    quiet()
+    quiet()  # here too: launchers start it in processes of their own
     overrides = sweeps.plain(HydraConfig.get().overrides.task)
     try:
         if config.resume:
@@ -111,13 +111,13 @@ def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
             continue
         say(f"stage {name}", config)
         stage.resume = stage.run_dir
-        score = run(stage, overrides, name)
+        score = run(stage, overrides)
         ranks.wait_for_all()
     return score
 
 
-def run(config: DictConfig, overrides: list[str], stage: str = "") -> float | None:
-    """Plan; teacher, student, baseline; report; perhaps as one stage of several. Gives the score in validation."""
+def run(config: DictConfig, overrides: list[str]) -> float | None:
+    """Plan; teacher, student, baseline; report. Gives the student's score in validation."""
     folder = Path(config.run_dir)
     refuse_taken(folder, config)
     plan = make_plan(config)
@@ -126,7 +126,7 @@ def run(config: DictConfig, overrides: list[str], stage: str = "") -> float | No
         return None
     save_config(folder, config, overrides)
     with opened(config) as loggers:
-        assembly = Assembly(config, plan, folder, loggers, stage)
+        assembly = Assembly(config, plan, folder, loggers)
         teachers, teacher_seconds = assembly.teachers()
         if loggers:
             origins = lineage(teachers, config.start_from)

@@ -22,6 +22,7 @@ from kd.progress import Progress
 from kd.schemes.base import STUDENT, TEACHER, Pair, Scheme
 from kd.schemes.offline import Alone
 from kd.signals import LiveTeacher, StoredTeacher
+from kd.stages import stage_of
 from kd.storing import Storing
 from kd.teachers import Candidate, fine_tuned
 from models.heads import saved_as
@@ -48,11 +49,10 @@ class Assembly:
         plan: made of it.
         folder: of the run.
         loggers: where losses and scores go.
-        stage: its name, where the run is one of several.
     """
 
-    def __init__(self, config: DictConfig, plan: Plan, folder: Path, loggers: list[Any], stage: str = ""):
-        self.config, self.plan, self.folder, self.loggers, self.stage = config, plan, folder, loggers, stage
+    def __init__(self, config: DictConfig, plan: Plan, folder: Path, loggers: list[Any]):
+        self.config, self.plan, self.folder, self.loggers = config, plan, folder, loggers
 
     def teachers(self) -> tuple[dict[str, Network], float]:
         """The fine-tuned teachers, by name, and the seconds that fine-tuning took now."""
@@ -108,8 +108,8 @@ class Assembly:
         batches = self._batches(plan.rows, readers, seed, self.config.data.batch_size, words)
         storing = Storing(plan.store, frozen, plan.task, plan.max_length, self._bar)
         log.info("student: distilling")
-        own = instantiate(self.config.get("callbacks") or {}, _convert_="all").values()
-        fitted = self._fit(distiller, batches, self.folder / "distill", [storing, *own], max_epochs=plan.epochs)
+        callbacks = [storing, *plan.callbacks.values()]
+        fitted = self._fit(distiller, batches, self.folder / "distill", callbacks, max_epochs=plan.epochs)
         student = distiller.network(plan.scheme.outcome)
         if not plan.scheme.keeps_exits:
             student.exits = None
@@ -254,8 +254,8 @@ class Assembly:
             settings["profiler"]["dirpath"] = str(folder)
         settings |= {"precision": self._precision, "enable_progress_bar": False}  # there is one of our own
         trainer = instantiate({**settings, "_partial_": True, **length}, _convert_="all")
-        phase = distiller.prefix.rstrip("/") or "distil"
-        progress = Progress(f"{self.stage}: {phase}" if self.stage else phase, self._bar)
+        phase, stage = distiller.prefix.rstrip("/") or "distil", stage_of(self.config)
+        progress = Progress(f"{stage}: {phase}" if stage else phase, self._bar)
         distiller.networks.train()
         every = self.config.checkpoint_every_n_steps
         return fit(distiller, batches, folder, trainer, every, self.loggers, [*callbacks, progress])

@@ -10,6 +10,7 @@ from datasets import Dataset
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback
 
 from data.augmentation import augmented
 from data.classification import Classification
@@ -48,6 +49,7 @@ class Plan:
         max_length: tokens at which a text is cut.
         start_from: a folder with the student's first weights.
         frozen: parts of the student that keep them.
+        callbacks: Lightning's, of the distillation, by name.
         notes: decisions that the user should see.
     """
 
@@ -64,6 +66,7 @@ class Plan:
     max_length: int
     start_from: str | None
     frozen: list[str]
+    callbacks: Mapping[str, Callback]
     notes: list[str]
 
     @cached_property
@@ -113,6 +116,7 @@ class Plan:
         lines += [f"store     {stored}" for stored in self._stores()]
         rows = len(self.rows)
         lines += [f"training  {rows:,} rows; {self.epochs} epochs of {steps:,} steps: {self.epochs * steps:,} steps"]
+        lines += [f"callbacks {', '.join(self.callbacks)}"] if self.callbacks else []
         return lines + [f"note      {note}" for note in self.notes]
 
     def _stores(self) -> list[str]:
@@ -190,6 +194,7 @@ def make_plan(config: DictConfig) -> Plan:
         config.data.max_length,
         config.start_from,
         list(config.optimizer.frozen),
+        make_callbacks(config),
         notes,
     )
 
@@ -271,6 +276,19 @@ def make_terms(config: DictConfig) -> Terms:
             reason = str(error.__cause__ or error).removeprefix("kd.terms: ")
             raise UserError(f"kd.terms.{name}: {' '.join(reason.split())}") from error
     return terms
+
+
+def make_callbacks(config: DictConfig) -> dict[str, Callback]:
+    """Fresh callbacks of the distillation, by name.
+
+    Raises:
+        UserError: one of them is none of Lightning's.
+    """
+    made = instantiate(config.get("callbacks") or {}, _convert_="all")
+    for name, callback in made.items():
+        if not isinstance(callback, Callback):
+            raise UserError(f"callbacks.{name}: {callback!r} is no callback of Lightning; say {{_target_: …}}")
+    return made
 
 
 def rows_of(examples: Examples, scheme: Scheme, terms: Mapping[str, Terms]) -> Dataset:

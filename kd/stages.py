@@ -103,6 +103,18 @@ def planned(configs: dict[str, DictConfig]) -> Iterator[tuple[str, Plan, str]]:
             plan.drafts[STUDENT].save_outline(Path(place) / name / STUDENT)
 
 
+def parted(run_dir: str) -> tuple[Path, str | None]:
+    """The folder of a whole run, and the stage whose folder below it this one is; None where it is the run's."""
+    folder = Path(run_dir).absolute()
+    return (folder.parent.parent, folder.name) if folder.parent.name == STAGES else (folder, None)
+
+
+def stage_of(config: DictConfig) -> str | None:
+    """The stage that a config is of; None where there are none."""
+    _, stage = parted(config.run_dir)
+    return stage or next(reversed(list(config.stages)), None)
+
+
 def updates_before(start_from: str | None, task: str) -> int:
     """How many updates for a task the weights have behind them that a student starts from, as far as its run tells."""
     path = Path(start_from).parent / "report.json" if start_from else None

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -89,11 +88,6 @@ def quoted(value: object) -> str:
     """A text as Hydra's command line takes it, whatever is in it."""
     doubled = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", r"\'"), str(value))
     return f"'{doubled}'"
-
-
-def as_typed(overrides: Sequence[str]) -> str:
-    """Overrides as a shell takes them."""
-    return " ".join(shlex.quote(override) for override in overrides)
 
 
 def reason_of(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """What came of a search, in words."""
 
 import json
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from optuna.trial import FrozenTrial, Trial
 
 from potstill import sweeps
 from potstill.errors import UserError
+from reports.runs import OF_A_SEARCH
 from reports.tables import table
 from search.budget import Budget
 
@@ -17,12 +19,6 @@ TRAINED, PRUNED, FAILED = "trained", "pruned", "failed"
 REFUSED, OVER, REPEATED = "refused", "over the budget", "seen before"
 DIRECTIONS: tuple[Any, ...] = ("maximize", "minimize", "minimize")  # score in validation, milliseconds, megabytes
 OUTCOME, OVERRIDES, COST, FOLDER = "outcome", "overrides", "cost", "folder"
-OF_THE_SEARCH = (
-    "baseline=",
-    "callbacks=",
-    "callbacks.",
-    sweeps.LAUNCHER,
-)  # of no use to the winner alone
 
 
 def said(trial: Trial, what: str) -> str:
@@ -51,10 +47,11 @@ def conclusion(study: optuna.Study, folder: Path, budget: Budget) -> str:
     metric = _report(folder, front[0])["metric"]
     header = ["", f"{metric}, validation", "test", "ms, batch 1", "megabytes", "folder"]
     best = front[0].user_attrs
-    command = [part for part in best[OVERRIDES] if not part.startswith(OF_THE_SEARCH)]
+    own = ("baseline=", *OF_A_SEARCH)
+    command = ["python", "train.py", *(part for part in sweeps.plain(best[OVERRIDES]) if not part.startswith(own))]
     lines += ["The Pareto front: of the trained students none is better in one and as good in the others.", ""]
     lines += [*table(header, rows), "", f"The most accurate one is in {folder / best[FOLDER]}.", ""]
-    return "\n".join([*lines, "The same with its baseline:", "", f"    python train.py {sweeps.as_typed(command)}", ""])
+    return "\n".join([*lines, "The same with its baseline:", "", f"    {shlex.join(command)}", ""])
 
 
 def pareto_front(study: optuna.Study) -> list[FrozenTrial]:

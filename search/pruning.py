@@ -1,7 +1,6 @@
 """Ends runs that are hopeless beside others of the same search."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -11,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from pytorch_lightning.callbacks import Callback
 
 from kd.distiller import Distiller
-from kd.stages import STAGES
+from kd.stages import parted
 from potstill.errors import UserError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -71,20 +70,15 @@ class Pruning(Callback):
         return self.pruner.prune(self._study(), so_far)
 
     def _keep(self, state: TrialState) -> None:
-        run, _ = self._place()
+        run, _ = parted(self.run_dir)
         best, about = max(self.scores.values()), {RUN: str(run)}
         trial = create_trial(state=state, value=best, intermediate_values=self.scores, user_attrs=about)
         self._study().add_trial(trial)
 
-    def _place(self) -> tuple[Path, str]:
-        """The run's folder, and the name of the stage."""
-        folder = Path(self.run_dir)
-        return (folder.parent.parent, folder.name) if folder.parent.name == STAGES else (folder, "last")
-
     def _study(self) -> optuna.Study:
-        _, stage = self._place()
+        _, stage = parted(self.run_dir)
         return optuna.create_study(
-            study_name=f"{self.study}{VALIDATIONS}{stage}",
+            study_name=f"{self.study}{VALIDATIONS}{stage or 'last'}",
             storage=self.storage,
             direction="maximize",
             load_if_exists=True,

@@ -78,7 +78,7 @@ class Search:
         if self.config.explain:
             raise UserError("explain=true: tells of one run; leave out -m and hparams_search")
         if self.config.plan:
-            print(text := f"search    {self.settings.students} students within {self.budget}, out of {self.space}")
+            print(text := f"search    {self.settings.students} students within {self.budget}, out of\n{self.space}")
             return text
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -109,7 +109,7 @@ class Search:
             )
         except (ImportError, SQLAlchemyError) as error:
             raise UserError(f"budget.storage: {self.storage}: {error}") from error
-        asked = f"{self.budget}: {self.space}"
+        asked = f"{self.budget}\n{self.space}"
         known = study.user_attrs.get(SPACE, asked)
         if known != asked:
             raise UserError(
@@ -197,6 +197,7 @@ class Search:
         return False
 
     def _cost(self, overrides: list[str]) -> Cost:
+        overrides = self._complete(overrides)
         config = self.loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
             config.pop("hydra")
@@ -218,11 +219,13 @@ class Search:
                 self._end(trial, FAILED, reason=sweeps.reason_of(folder) or "it left no report")
 
     def _job(self, trial: Trial) -> list[str]:
-        overrides = trial.user_attrs[OVERRIDES]
+        return [*self._complete(trial.user_attrs[OVERRIDES]), f"hydra.sweep.subdir={trial.user_attrs[FOLDER]}"]
+
+    def _complete(self, overrides: list[str]) -> list[str]:
+        """With where the runs are compared, if they are."""
         prunes = any(override.startswith("callbacks=") and "pruning" in override for override in overrides)
         where = {"storage": self.storage, "study": self.name} if prunes else {}
-        pruning = [f"callbacks.pruning.{key}={sweeps.quoted(value)}" for key, value in where.items()]
-        return [*overrides, *pruning, f"hydra.sweep.subdir={trial.user_attrs[FOLDER]}"]
+        return [*overrides, *(f"callbacks.pruning.{key}={sweeps.quoted(value)}" for key, value in where.items())]
 
     def _end(self, trial: Trial, outcome: str, values: list[float] | None = None, reason: str = "") -> bool:
         trial.set_user_attr(OUTCOME, outcome)

@@ -51,8 +51,10 @@ class Space:
         return list(map(str, choices.choices)) if isinstance(choices, CategoricalDistribution) else [str(choices)]
 
     def __str__(self) -> str:
-        of_runs = {key: each for key, each in sorted(self.shared.items()) if key not in BESIDE}
-        return f"{of_runs} {dict(self.own)}"
+        lines = [f"{key}: {_in_words(each)}" for key, each in sorted(self.shared.items()) if key not in BESIDE]
+        for name in self.students:
+            lines += [f"{key} of {name}: {_in_words(each)}" for key, each in sorted(self.own.get(name, {}).items())]
+        return "\n".join(lines)
 
 
 def space_of(
@@ -114,6 +116,16 @@ def _distribution(override: Override) -> BaseDistribution | str:
     if isinstance(sweep.start, int) and isinstance(sweep.end, int):
         return IntDistribution(sweep.start, sweep.end, log=logarithmic)
     return FloatDistribution(sweep.start, sweep.end, log=logarithmic)
+
+
+def _in_words(choices: BaseDistribution | str) -> str:
+    match choices:
+        case CategoricalDistribution():
+            return ", ".join(map(str, choices.choices))
+        case IntDistribution() | FloatDistribution():
+            return f"from {choices.low} to {choices.high}{', logarithmic' if choices.log else ''}"
+        case _:
+            return str(choices)
 
 
 def _suggested(trial: Trial, name: str, choices: BaseDistribution | str) -> str:

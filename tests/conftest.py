@@ -3,6 +3,7 @@
 import csv
 import random
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,16 @@ def configure(overrides: list[str]) -> Callable[..., DictConfig]:
             return compose("train", overrides=[*overrides, *more])
 
     return configure
+
+
+@pytest.fixture(scope="session")
+def heed_interrupts() -> Callable[[], None]:
+    """For a process that is to be interrupted: in the background of a shell it would start deaf."""
+
+    def heed_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return heed_interrupts
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from kd.stages import STAGES
+from kd.stages import STAGES, parted
 
 TRACKERS = "trackers.json"
 OF_A_SWEEP = "multirun.yaml"  # which Hydra writes into its folder before the first job
@@ -15,23 +15,17 @@ OF_A_SWEEP = "multirun.yaml"  # which Hydra writes into its folder before the fi
 
 def name_of(run_dir: str) -> str:
     """`RUN`, or `SWEEP/NUMBER` for a job of a sweep, or either with `/STAGE` for a stage before the last one."""
-    run, stage = _parted(run_dir)
+    run, stage = parted(run_dir)
     start = (_sweep_of(run) or run).parent
-    return "/".join([*run.relative_to(start).parts, *stage])
+    return "/".join([*run.relative_to(start).parts, *([stage] if stage else [])])
 
 
 def group_of(run_dir: str) -> str | None:
     """The sweep that a run is a job of, or else the run that a stage belongs to; None for one that stands alone."""
-    run, _ = _parted(run_dir)
+    run, _ = parted(run_dir)
     if sweep := _sweep_of(run):
         return sweep.name
     return run.name if (run / STAGES).exists() else None
-
-
-def stage_of(config: DictConfig) -> str | None:
-    """The stage that a config is of; None where there are none."""
-    _, stage = _parted(config.run_dir)
-    return next(iter([*stage, *reversed(list(config.stages))]), None)
 
 
 def tracked(run_dir: str) -> dict[str, str]:
@@ -55,12 +49,6 @@ def figures_of(report: Mapping[str, Any], prefix: str = "report") -> dict[str, f
         elif isinstance(value, int | float):
             figures[f"{prefix}/{key}"] = value
     return figures
-
-
-def _parted(run_dir: str) -> tuple[Path, list[str]]:
-    """The folder of a whole run, and the stage whose folder below it this one is."""
-    folder = Path(run_dir).absolute()
-    return (folder.parent.parent, [folder.name]) if folder.parent.name == STAGES else (folder, [])
 
 
 def _sweep_of(run: Path) -> Path | None:

@@ -7,8 +7,9 @@ from functools import partial
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from kd.stages import stage_of
 from kd.trackers.guarded import Guarded
-from kd.trackers.runs import keep, stage_of
+from kd.trackers.runs import keep
 
 
 @contextmanager

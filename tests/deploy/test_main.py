@@ -22,11 +22,6 @@ from deploy.predict import WINDOW
 ROOT = Path(__file__).parent.parent.parent
 
 
-def heed_interrupts():
-    """A process in the background of a shell starts without."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 BROKEN = b"""id,text,label
 1,a wonderful film,good
 2,,bad
@@ -225,7 +220,7 @@ def test_lines_of_standard_input_come_out_in_their_order(fine_tuned):
 
 
 @pytest.mark.slow
-def test_what_was_written_before_an_interruption_stays_in_whole_lines(fine_tuned, tmp_path):
+def test_what_was_written_before_an_interruption_stays_in_whole_lines(fine_tuned, heed_interrupts, tmp_path):
     out = tmp_path / "out.csv"
     process = subprocess.Popen(
         command(fine_tuned, "--file", "-", "--out", out),

@@ -165,3 +165,10 @@ def test_a_part_that_keeps_its_weights_is_told_or_refused(configure):
     ):
         with pytest.raises(UserError, match=rf"optimizer\.frozen: .*{reason}"):
             make_plan(configure("student=bilstm", f"optimizer.frozen=[{frozen}]"))
+
+
+def test_callbacks_are_named_and_what_is_none_is_refused(configure):
+    config = configure("+callbacks.mine={_target_: pytorch_lightning.callbacks.Timer}")
+    assert "callbacks mine" in str(make_plan(config)).splitlines()
+    with pytest.raises(UserError, match=r"callbacks.mine: 5 is no callback of Lightning; say {_target_: …}"):
+        make_plan(configure("+callbacks.mine=5"))

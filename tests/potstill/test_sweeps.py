@@ -1,5 +1,4 @@
 import os
-import shlex
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -49,7 +48,6 @@ def test_a_recipe_of_all_is_named_as_alone():
 @pytest.mark.parametrize("text", ["plain", "it's", "a\\b", "a\\'b", "a\\", "(1), a=b"])
 def test_any_text_can_be_quoted(text):
     assert OverridesParser.create().parse_override(f"a={sweeps.quoted(text)}").value() == text
-    assert shlex.split(sweeps.as_typed([text])) == [text]
 
 
 class TestSummary:

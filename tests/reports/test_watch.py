@@ -12,11 +12,6 @@ from potstill.errors import UserError
 from reports.watch import HOST, Watched, server_of, version
 
 
-def heed_interrupts():
-    """A process in the background of a shell starts without."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.fixture
 def served(tmp_path, make_run):
     """A function that asks a served page of one unfinished run."""
@@ -77,7 +72,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path, make_run):
         server_of(watched, server.server_port)
 
 
-def test_ctrl_c_stops_it_in_one_line(tmp_path, make_run):
+def test_ctrl_c_stops_it_in_one_line(tmp_path, make_run, heed_interrupts):
     make_run(tmp_path / "0", [])
     command = [sys.executable, "-m", "reports", "leaderboard", str(tmp_path), "--watch", "--port", "0"]
     process = subprocess.Popen(

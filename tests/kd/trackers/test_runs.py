@@ -1,6 +1,7 @@
 import pytest
 
-from kd.trackers.runs import figures_of, group_of, keep, name_of, stage_of, tracked
+from kd.stages import stage_of
+from kd.trackers.runs import figures_of, group_of, keep, name_of, tracked
 
 
 @pytest.mark.parametrize(
