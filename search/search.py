@@ -38,7 +38,7 @@ from search.pruning import pruned
 from search.space import space_of
 
 SPACE = "space"
-PATIENCE = 50  # candidates in a row of which none is to be trained
+PATIENCE = 100  # candidates in a row of which none is to be trained
 ALL_REFUSED = 8  # candidates at the beginning that are all refused: something else is wrong
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,14 +1,13 @@
 import json
 from pathlib import Path
 
-import pytest
-
 import train
 
 
 def test_a_run_that_is_gone_on_with_has_the_report_its_picture_and_the_config(configure, tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # which it reads when it is imported
-    trackio = pytest.importorskip("trackio")
+    import trackio
+
     config = configure("student=bilstm", "baseline=false", "trainer.max_epochs=1", "logger=trackio")
     train.run(config, [])
     config.resume = config.run_dir
