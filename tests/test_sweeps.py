@@ -64,11 +64,10 @@ def test_jobs_beside_each_other_pay_for_teacher_and_store_once(sweep, pretrained
     assert found["0"]["teacher"]["score"] == found["1"]["teacher"]["score"]
 
 
-def test_a_job_has_the_weights_of_the_same_run_alone(sweep, overrides, tmp_path):
-    assert sweep("student=bilstm", "seed=3,4").returncode == 0
-    settings = [part for part in overrides if not part.startswith("run_dir=")]
-    alone = [*settings, "student=bilstm", "seed=3", "baseline=false", "logger=[]", f"run_dir={tmp_path}/alone"]
-    subprocess.run([sys.executable, train.__file__, *alone], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+def test_a_job_has_the_weights_of_the_same_run_alone(sweep, configure, tmp_path):
+    assert sweep("student=bilstm", "seed=3").returncode == 0
+    config = configure("student=bilstm", "seed=3", "baseline=false", "logger=[]", f"run_dir={tmp_path}/alone")
+    train.run(config, [])
     weights = "student/model.safetensors"
     assert (tmp_path / "alone" / weights).read_bytes() == (tmp_path / "sweep" / "0" / weights).read_bytes()
 

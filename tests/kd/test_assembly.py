@@ -101,7 +101,7 @@ def test_the_seconds_of_asking_the_teacher_are_counted_and_it_is_asked_once(conf
 
 @pytest.mark.slow
 def test_compiled_networks_learn_the_same_and_are_saved_plain(configure, tmp_path):
-    weights, settings = {}, ["student=bert_small", "kd=[response,feature]", "logger=[]", "trainer.max_epochs=1"]
+    weights, settings = {}, ["student=bert_small", "kd=feature", "logger=[]", "trainer.max_epochs=1"]
     for compiled in ("false", "true"):
         config = configure(f"compile={compiled}", *settings)
         assembly = Assembly(config, make_plan(config), tmp_path / compiled, [])

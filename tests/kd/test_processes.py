@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
 import train
@@ -55,13 +56,14 @@ def one_batch(folder, overrides, tmp_path):
 
 @pytest.mark.parametrize("name", WAYS)
 def test_two_processes_take_the_same_first_step_as_one(name, one_batch, other_fine_tuned, tmp_path):
-    more = list(WAYS[name])
+    more = [*one_batch, *WAYS[name]]
     if name == "ensemble":
         more.append(f"scheme.teachers.second.path={other_fine_tuned}")
-    ways = {"one": ["data.batch_size=32"], "two": ["data.batch_size=16", "trainer.devices=2", "trainer.strategy=ddp"]}
-    for place, way in ways.items():
-        assert start(*one_batch, *more, *way, f"hydra.run.dir={tmp_path / place}").wait(timeout=120) == 0
-    one, two = (torch.load(tmp_path / place / "distill" / "best.ckpt", weights_only=False) for place in ways)
+    with initialize_config_dir(str(Path(train.__file__).parent / "conf"), version_base="1.3"):
+        train.run(compose("train", [*more, "data.batch_size=32", f"run_dir={tmp_path / 'one'}"]), [])
+    halves = ["data.batch_size=16", "trainer.devices=2", "trainer.strategy=ddp", f"hydra.run.dir={tmp_path / 'two'}"]
+    assert start(*more, *halves).wait(timeout=120) == 0
+    one, two = (torch.load(tmp_path / place / "distill" / "best.ckpt", weights_only=False) for place in ("one", "two"))
     assert one["global_step"] == two["global_step"] == 1
     assert set(one["state_dict"]) == set(two["state_dict"])
     for key, weight in one["state_dict"].items():

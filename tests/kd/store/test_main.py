@@ -23,21 +23,26 @@ def store(tmp_path):
     return store
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "kd.store", *map(str, arguments)]
-    root = Path(__file__).parents[3]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
-    return done.returncode, done.stdout, done.stderr
+def test_the_command_line_lists(store, tmp_path):
+    command = [sys.executable, "-m", "kd.store", "list", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert "bert, 6 layers; 128 tokens" in done.stdout
+    assert "logits                              2 rows" in done.stdout
 
 
-def test_the_command_line_lists_and_verifies(store, tmp_path):
-    code, out, _ = run("list", tmp_path)
-    assert code == 0
-    assert "bert, 6 layers; 128 tokens" in out
-    assert "logits                              2 rows" in out
-    assert run("verify", tmp_path)[:2] == (0, "all shards are whole\n")
-    for command in (["list", store.folder], ["verify", tmp_path / "none"], ["prune", tmp_path, "--days", "-1"]):
-        assert run(*command)[0] == 2
+def test_whole_shards_are_said_to_be_whole(store, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["kd.store", "verify", str(tmp_path)])
+    assert program.main() == 0
+    assert capsys.readouterr().out == "all shards are whole\n"
+
+
+@pytest.mark.parametrize("command", ["list {store}", "verify {place}/none", "prune {place} --days -1"])
+def test_what_cannot_be_done_is_told(command, store, tmp_path, monkeypatch, capsys):
+    words = command.format(store=store.folder, place=tmp_path).split()
+    monkeypatch.setattr(sys, "argv", ["kd.store", *words])
+    with pytest.raises(SystemExit, match="2"):
+        program.main()
+    assert "error: " in capsys.readouterr().err
 
 
 def test_verify_names_what_is_damaged(store, tmp_path, monkeypatch, capsys):

@@ -5,6 +5,7 @@ import json
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -23,17 +24,21 @@ PREFIXES = ("train/", "val/", "teacher/", "baseline/")
 
 
 class Records:
-    """What an offline run of Weights & Biases wrote, record by record."""
+    """What an offline run of Weights & Biases wrote, record by record, once its process has written the last one."""
 
     def __init__(self, run_dir: Path):
-        from wandb.proto import wandb_internal_pb2
-
         self.found = []
         for path in sorted(run_dir.glob("wandb/offline-run-*/*.wandb")):
-            for content in self._read(path.read_bytes()):
-                record = wandb_internal_pb2.Record()
-                record.ParseFromString(content)
-                self.found.append(record)
+            deadline = time.monotonic() + 30
+            while not (records := self._parsed(path)) or records[-1].WhichOneof("record_type") != "exit":
+                assert time.monotonic() < deadline, f"{path} has no end"
+                time.sleep(0.1)
+            self.found += records
+
+    def _parsed(self, path: Path) -> list:
+        from wandb.proto import wandb_internal_pb2
+
+        return [wandb_internal_pb2.Record.FromString(content) for content in self._read(path.read_bytes())]
 
     @staticmethod
     def _read(content: bytes):
@@ -44,6 +49,8 @@ class Records:
                 place += room
                 continue
             _, length, kind = struct.unpack("<IHB", content[place : place + 7])
+            if place + 7 + length > len(content):
+                return  # it is being written
             parts.append(content[place + 7 : place + 7 + length])
             place += 7 + length
             if kind in (1, 4):  # whole, or the last part
