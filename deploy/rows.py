@@ -47,6 +47,7 @@ def items_of_lines(lines: Iterable[bytes], predictor: Predictor) -> Iterator[Ite
     names = predictor.columns.texts
     decoded = text_lines(line.decode(errors="surrogateescape") for line in lines)
     for number, text in enumerate(decoded, start=1):
+        text = text.removeprefix("\ufeff") if number == 1 else text  # a byte order mark
         if reason := why_no_text([text]):
             yield Item(dict.fromkeys(names), error=f"line {number}: {reason}")
         else:

@@ -145,6 +145,7 @@ def test_rows_beside_one_with_nul_can_be_kept(tmp_path, kind):
         (b"text,caf\xe9", "not UTF-8 text (byte 0xe9)"),
         (b"PK\x03\x04\x14\0", "not text but binary data"),
         (b'"text"s,label', "',' expected after '\"'"),
+        (b"text,text", "2 columns are called 'text'; rename all but one"),
     ],
 )
 def test_a_header_that_is_none_is_refused(tmp_path, header, reason):

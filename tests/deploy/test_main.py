@@ -100,6 +100,12 @@ def test_a_row_with_nul_stands_in_its_place(predict, tmp_path):
     assert (code, errors) == (0, ["", "/in.csv:3: not text but binary data", ""])
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(predict, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("dull\nawful\n".encode("utf-8-sig"))))
+    _, out, _ = predict("--file", "-")
+    assert [row["text"] for row in csv.DictReader(io.StringIO(out))] == ["dull", "awful"]
+
+
 def test_lines_of_standard_input_that_are_no_text_are_named(predict, monkeypatch):
     monkeypatch.setattr(
         "sys.stdin", io.TextIOWrapper(io.BytesIO("caf\xe9\nn\0l\ndüll\n".encode("latin-1") + "ä".encode()))
