@@ -105,10 +105,11 @@ def prepare(
         splits, split = _all_alike(splits), replace(split, labelled_rows=None)
     splits = _part_unlabelled(splits, task)
     splits = _cut_missing(splits, split, notes)
+    found = splits["train"].unique("label")  # also of rows whose label is then taken away: a task knows its classes
     if split.labelled_rows is not None:
         splits = _take_labels_away(splits, split.labelled_rows, notes)
     _refuse_empty(splits)
-    names = task.names(map(str, splits["train"].unique("label")), labels)
+    names = task.names(map(str, found), labels)
     encoded = {name: _encode(name, rows, replace(task, labels=names), skip) for name, rows in splits.items()}
     _refuse_empty(encoded)
     examples = Examples(**encoded, labels=names, notes=tuple(notes))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -55,10 +56,14 @@ def tokenize(
     table = rows.map(encode, batched=True, remove_columns=others, new_fingerprint=fingerprint.of_value(key))
     if cut := pc.sum(table.data.column("cut")).as_py():
         number = pc.index(table.data.column("cut"), True).as_py()
-        first = rows[number].get("where", f"row {number + 1}")
-        what = "%d of %d texts are longer than %d tokens and are cut there (data.max_length), first %s"
-        log.warning(what, cut, len(rows), max_length, first)
+        _tell_of_cut(cut, len(rows), max_length, rows[number].get("where", f"row {number + 1}"))
     return table.remove_columns("cut")
+
+
+@cache  # once, however many stages and networks read the rows
+def _tell_of_cut(cut: int, count: int, max_length: int, first: str) -> None:
+    what = "%d of %d texts are longer than %d tokens and are cut there (data.max_length), first %s"
+    log.warning(what, cut, count, max_length, first)
 
 
 def _inputs(batch: Mapping[str, list[str]]) -> list[str | tuple[str, str]]:

@@ -164,6 +164,12 @@ class TestLabelledRows:
         assert set(examples.train["label"]) == {0, 1}
         assert len(examples.unlabelled) == 25
 
+    def test_classes_of_which_no_label_is_left_are_known(self):
+        splits = three() | {"train": table([f"text {n}" for n in range(40)], ["a", "b", *"c" * 38])}
+        examples = prepare(splits, Split(labelled_rows=1))
+        assert examples.labels == ("a", "b", "c")
+        assert set(examples.validation["label"]) == {0, 1}
+
     def test_more_than_there_are_keeps_all(self):
         examples = prepare(three(), Split(labelled_rows=500))
         assert len(examples.train) == 12
