@@ -4,11 +4,13 @@ import json
 import logging
 import os
 import platform
+import signal
 import sys
+from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import hydra
 import torch
@@ -23,6 +25,7 @@ from deploy.evaluate import comparison, evaluate, write_predictions
 from kd import ranks
 from kd.assembly import Assembly
 from kd.plan import Plan, make_plan
+from kd.run_folder import held, refuse_taken, remove_if_empty, resumed, save_config
 from kd.schemes.base import TEACHER
 from kd.stages import STAGES, compose_stages, plan_stages, saved_stages, seconds_before, updates_before
 from kd.trackers.lineage import lineage
@@ -40,6 +43,8 @@ from reports.run_report import write_report
 log = logging.getLogger(__name__)
 
 failed: list[str] = []
+begun: list[Path] = []  # the folder of the run, once it is known
+INTERRUPTED, TERMINATED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGPIPE
 VERSIONS = ("torch", "transformers", "datasets", "pytorch-lightning", "hydra-core")
 OmegaConf.register_new_resolver("first", lambda *values: next(value for value in values if value), replace=True)
 
@@ -64,7 +69,9 @@ def main(config: DictConfig) -> float | None:
             return None
         if HydraConfig.get().mode == RunMode.MULTIRUN and not config.plan:
             return sweep_job(config, overrides)
-        return run_stages(config, overrides) if config.stages else run(config, overrides)
+        begun.append(Path(config.run_dir))
+        with nullcontext() if config.plan else held(Path(config.run_dir)):
+            return run_stages(config, overrides) if config.stages else run(config, overrides)
     except Exception as error:
         reason = users_mistake(error)
         sweeps.note_failure(reason or f"{type(error).__name__}: {error}".splitlines()[0])
@@ -80,9 +87,12 @@ def main(config: DictConfig) -> float | None:
 def sweep_job(config: DictConfig, overrides: list[str]) -> float | None:
     """One run of a sweep, in a process of its own; None where it failed."""
     folder, hydra_config = Path(config.run_dir).absolute(), HydraConfig.get()
+    save = partial(save_config, folder, config, overrides)
     quiet = sweeps.quiet or "BasicLauncher" not in hydra_config.launcher._target_
     try:
-        return sweeps.run_job(folder, overrides, partial(save_config, folder, config, overrides), quiet)
+        if not (folder / sweeps.CONFIG).exists():
+            refuse_taken(folder, config)
+        return sweeps.run_job(folder, overrides, save, quiet)
     except (sweeps.JobError, UserError) as error:
         place = sweeps.failures(hydra_config.sweep.dir) / f"{hydra_config.job.num}.txt"
         sweeps.note_failure(f"{folder}: {error}", place)
@@ -177,68 +187,11 @@ def report(
     return content
 
 
-def resumed(config: DictConfig, overrides: list[str]) -> tuple[DictConfig, list[str]]:
-    """The config and overrides of the run to go on with.
-
-    Raises:
-        UserError: there is no such run, or more is asked for than to go on.
-    """
-    folder = Path(config.resume)
-    if not (folder / "config.yaml").is_file():
-        raise UserError(f"resume: {folder} is no run folder (no config.yaml)")
-    others = [override for override in overrides if not override.startswith("resume=")]
-    if others:
-        raise UserError(f"resume: a run goes on with its own config; leave out {' '.join(others)}")
-    saved = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
-    if unknown := [str(key) for key in config if key not in saved and key != "logger"]:  # which may be none
-        raise UserError(
-            f"resume: {folder} was made by an earlier version, which had no {', '.join(unknown)}; "
-            f"begin anew with what {folder / 'overrides.yaml'} says"
-        )
-    saved.run_dir = saved.resume = str(folder)  # it may have been moved
-    return saved, [str(override) for override in OmegaConf.load(folder / "overrides.yaml")]
-
-
 @rank_zero_only
 def say(text: str, config: DictConfig) -> None:
     """Print at once, in one process, unless the run is to be quiet; a plan that was asked for is always told."""
     if config.plan or not config.quiet:
         print(text, flush=True)
-
-
-@rank_zero_only
-def refuse_taken(folder: Path, config: DictConfig) -> None:
-    """Refuse to begin a run where another one is.
-
-    Raises:
-        UserError: the folder holds a run that is not to be gone on with.
-    """
-    if not config.resume and (folder / "config.yaml").exists():
-        raise UserError(f"run_dir: {folder} holds a run already; go on with resume={folder} or take another folder")
-
-
-@rank_zero_only
-def save_config(folder: Path, config: DictConfig, overrides: list[str]) -> None:
-    """Write what the run was asked to do; figures of an interrupted run are kept beside those to come."""
-    folder.mkdir(parents=True, exist_ok=True)
-    metrics = folder / "metrics.csv"
-    if metrics.exists():
-        metrics.rename(folder / f"metrics-{len(list(folder.glob('metrics-*.csv'))) + 1}.csv")
-    if config.resume:
-        return
-    OmegaConf.save(OmegaConf.merge(config, {"run_dir": str(folder)}), folder / "config.yaml")
-    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
-    if HydraConfig.initialized():
-        names = dict(HydraConfig.get().runtime.choices)
-        names["experiment"] = names.pop(sweeps.RECIPE, names["experiment"])
-        own = {group: name for group, name in names.items() if not group.startswith("hydra/")}
-        OmegaConf.save(OmegaConf.create(own), folder / "choices.yaml")
-
-
-def remove_if_empty(folder: Path) -> None:
-    """Hydra makes a folder for every job, also for one that only plans."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def users_mistake(error: BaseException) -> str | None:
@@ -253,17 +206,49 @@ def users_mistake(error: BaseException) -> str | None:
 
 
 def command_line() -> int:
-    """Run `main`; a user's mistake becomes one line, a fault of ours keeps its traceback."""
+    """Run `main`; a user's mistake, or an interruption, becomes one line, a fault of ours keeps its traceback."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would cut tracebacks and exit by itself
     quiet()
     failed.clear()
+    begun.clear()
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         sys.argv[1:] = sweeps.gone_on(sys.argv[1:])
         main()
     except (HydraException, UserError) as error:
         print(f"error: {users_mistake(error)}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # who reads standard output has had enough
+        sys.stdout = None
+        return BROKEN_PIPE
+    except OSError as error:
+        if begun:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, SystemExit) as error:
+        return interrupted(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 1 if failed or sweeps.failed else 0
+
+
+def terminate(number: int, _: Any) -> None:
+    """What SIGTERM does; Lightning calls it too."""
+    sys.exit(128 + number)
+
+
+def interrupted(error: BaseException) -> int:
+    """Say how to go on after Ctrl-C or SIGTERM; gives the exit status. Any other exit goes on."""
+    by_keyboard = isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+    if not by_keyboard and not (isinstance(error, SystemExit) and error.code == TERMINATED):
+        raise error
+    how = f"go on with resume={begun[0]}" if begun and (begun[0] / sweeps.CONFIG).exists() else "nothing had begun"
+    if {"-m", "--multirun"} & set(sys.argv):
+        how = "the same command with sweep.resume=true goes on"
+    if ranks.is_first():
+        print(f"interrupted; {how}", file=sys.stderr)
+    return INTERRUPTED if by_keyboard else TERMINATED
 
 
 if __name__ == "__main__":

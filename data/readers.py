@@ -47,7 +47,7 @@ def read_rows(path: str | Path, on_error: OnError = refuse) -> Iterator[tuple[st
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     kind = path.with_suffix("").suffix if path.suffix in OPENERS else path.suffix
     reader = READERS.get(kind)
     if reader is None:

@@ -4,22 +4,23 @@ import json
 import logging
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from potstill.errors import UserError
 
 log = logging.getLogger(__name__)
 
-OVERRIDES, REPORT, FAILED, OUTPUT = "overrides.yaml", "report.json", "failed.txt", "output.txt"
+CONFIG, OVERRIDES, REPORT, FAILED, OUTPUT = "config.yaml", "overrides.yaml", "report.json", "failed.txt", "output.txt"
 GOING_ON = "sweep.resume="
 LAUNCHER = "launcher="
 RECIPE = "experiment@_global_"  # beside experiment=recipes, which is taken
@@ -45,7 +46,7 @@ def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], qu
         JobError: the job said why.
         UserError: the folder holds another run.
     """
-    if (folder / OVERRIDES).exists():
+    if (folder / CONFIG).exists():
         if (saved := [str(override) for override in OmegaConf.load(folder / OVERRIDES)]) != list(overrides):
             raise UserError(f"hydra.sweep.dir: {folder} holds another run ({' '.join(saved)}); take another one")
     else:
@@ -54,7 +55,8 @@ def run_job(folder: Path, overrides: Sequence[str], save: Callable[[], None], qu
     if (folder / REPORT).exists():
         log.info("%s: found", folder)
         return score_of(folder)
-    if code := _in_a_process(folder, quiet):
+    code = _in_a_process(folder, quiet)
+    if code or not (folder / REPORT).exists():
         note_failure(f"ended by exit code {code}", folder / FAILED)
         raise JobError(reason_of(folder))
     return score_of(folder)
@@ -67,10 +69,14 @@ class JobError(Exception):
 def _in_a_process(folder: Path, quiet: bool) -> int:
     command = [sys.executable, str(Path(__file__).parent.parent / "train.py"), f"resume={quoted(folder)}"]
     environment = os.environ | {NOTE: str(folder / FAILED)}
-    if not quiet:
-        return subprocess.run(command, check=False, env=environment).returncode
-    with (folder / OUTPUT).open("w") as out:
-        return subprocess.run(command, check=False, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
+    out = (folder / OUTPUT).open("a") if quiet else None
+    errors = subprocess.STDOUT if quiet else None
+    with out or nullcontext(), subprocess.Popen(command, env=environment, stdout=out, stderr=errors) as job:
+        try:
+            return job.wait()
+        except BaseException:
+            job.terminate()  # it keeps what it has
+            raise
 
 
 def plain(overrides: Sequence[str]) -> list[str]:
@@ -120,32 +126,55 @@ def gone_on(arguments: Sequence[str], outputs: Path = Path("outputs")) -> list[s
         UserError: there is none.
     """
     others = [argument for argument in arguments if not argument.startswith(GOING_ON)]
-    asks = any(argument.lower() == f"{GOING_ON}true" for argument in arguments)
+    asked = [argument.removeprefix(GOING_ON) for argument in arguments if argument.startswith(GOING_ON)]
+    if wrong := [value for value in asked if value.lower() not in ("true", "false")]:
+        raise UserError(f"{GOING_ON}{wrong[0]}: not true or false; for a folder say hydra.sweep.dir={wrong[0]}")
+    asks = "true" in map(str.lower, asked)
     if not asks or any(argument.startswith("hydra.sweep.dir=") for argument in others):
         return others
     of_hydra = ("-", "hydra.", "hydra/", LAUNCHER)
-    asked = [argument for argument in others if not argument.lstrip("+~").startswith(of_hydra)]
+    words = [argument for argument in others if not argument.lstrip("+~").startswith(of_hydra)]
     for path in sorted(outputs.glob("*/multirun.yaml"), key=lambda path: path.stat().st_mtime, reverse=True):
-        saved: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-        if asked == [word for word in saved["hydra"]["overrides"]["task"] if not word.startswith(LAUNCHER)]:
-            return [*others, f"hydra.sweep.dir={path.parent}"]
+        if words == _words_of(path):
+            return [*others, f"hydra.sweep.dir={quoted(path.parent)}"]
     raise UserError(f"{GOING_ON}true: no sweep of these overrides in {outputs}; leave it out, or say hydra.sweep.dir=…")
+
+
+def _words_of(path: Path) -> list[str] | None:
+    """The overrides of a sweep from before; None where its file is damaged."""
+    try:
+        saved: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        return [word for word in saved["hydra"]["overrides"]["task"] if not word.startswith(LAUNCHER)]
+    except (OSError, ValueError, KeyError, TypeError, YAMLError):
+        return None
 
 
 class Summary(Callback):
     """Says how a sweep ended, from what its jobs wrote into its folder `failed`, whichever processes they were."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        shutil.rmtree(failures(config.hydra.sweep.dir), ignore_errors=True)
+        place = failures(config.hydra.sweep.dir)
+        if config.get("plan") or not place.is_dir():
+            return
+        for path in _numbered(place):
+            path.unlink()
+        with suppress(OSError):  # somebody else's files are there
+            place.rmdir()
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        reasons = [
-            path.read_text(encoding="utf-8").strip() for path in sorted(failures(config.hydra.sweep.dir).glob("*.txt"))
-        ]
+        if config.get("plan"):
+            return
+        places = _numbered(failures(config.hydra.sweep.dir))
+        reasons = [path.read_text(encoding="utf-8").strip() for path in places]
         failed[:] = reasons
         if Path(config.hydra.sweep.dir).exists():
             what = f"{len(reasons)} failed" if reasons else "all runs are done"
             print("\n".join([f"sweep: {config.hydra.sweep.dir}: {what}", *reasons]), flush=True)
+
+
+def _numbered(place: Path) -> list[Path]:
+    """What jobs wrote, in their order."""
+    return sorted((path for path in place.glob("*.txt") if path.stem.isdigit()), key=lambda path: int(path.stem))
 
 
 def failures(sweep_dir: str) -> Path:

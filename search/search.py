@@ -16,6 +16,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from kd.run_folder import made
 from potstill import sweeps
 from potstill.errors import UserError, check_counts
 from search.budget import Budget, Cost, Costs
@@ -80,9 +81,8 @@ class Search:
         if self.config.plan:
             print(text := f"search    {self.settings.students} students within {self.budget}, out of\n{self.space}")
             return text
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.folder / "search.lock", timeout=0):
+            with FileLock(made(self.folder) / "search.lock", timeout=0):
                 self._search()
         except Timeout:
             raise UserError(f"hydra.sweep.dir: a search is running in {self.folder}; take another folder") from None

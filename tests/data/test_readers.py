@@ -228,7 +228,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "rows.csv").mkdir()
-    assert refusal(tmp_path / "rows.csv") == ": no such file"
+    assert refusal(tmp_path / "rows.csv") == ": is a folder, not a file"
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.csv.gz"])

@@ -27,7 +27,26 @@ class TestGoneOn:
         a_sweep(tmp_path / "fourth", *asked, "kd=none", "data.seed=${hydra:job.num}")
         line = ["-m", "launcher=joblib", *asked, "hydra.launcher.n_jobs=2"]
         found = sweeps.gone_on([*line, "sweep.resume=True"], tmp_path)
-        assert found == [*line, f"hydra.sweep.dir={tmp_path / 'second'}"]
+        assert found == [*line, f"hydra.sweep.dir='{tmp_path / 'second'}'"]
+
+    def test_its_folder_may_be_called_anything(self, tmp_path):
+        a_sweep(tmp_path / "a,b", "seed=1,2")
+        *_, found = sweeps.gone_on(["seed=1,2", "sweep.resume=true"], tmp_path)
+        assert OverridesParser.create().parse_override(found).value() == str(tmp_path / "a,b")
+
+    @pytest.mark.parametrize("damage", ["", "a: [", "hydra: {overrides: null}", "- a"])
+    def test_files_that_are_damaged_are_passed_over(self, damage, tmp_path):
+        a_sweep(tmp_path / "whole", "seed=1,2")
+        a_sweep(tmp_path / "damaged", "seed=1,2")
+        (tmp_path / "damaged" / "multirun.yaml").write_text(damage)
+        assert sweeps.gone_on(["seed=1,2", "sweep.resume=true"], tmp_path)[1].endswith("/whole'")
+
+    def test_anything_but_true_or_false_is_refused(self, tmp_path):
+        assert sweeps.gone_on(["seed=1,2", "sweep.resume=false"], tmp_path) == ["seed=1,2"]
+        with pytest.raises(
+            UserError, match=r"sweep\.resume=x: not true or false; for a folder say hydra\.sweep\.dir=x"
+        ):
+            sweeps.gone_on(["seed=1,2", "sweep.resume=x"], tmp_path)
 
     def test_a_folder_that_is_named_is_taken(self, tmp_path):
         line = ["-m", "seed=1,2", "hydra.sweep.dir=x"]
@@ -65,6 +84,21 @@ class TestSummary:
         summary.on_multirun_start(self.config(tmp_path))
         summary.on_multirun_end(self.config(tmp_path))
         assert sweeps.failed == []
+
+    def test_what_others_keep_there_stays(self, tmp_path):
+        place = sweeps.failures(str(tmp_path))
+        sweeps.note_failure("mine", place / "notes.txt")
+        sweeps.note_failure("of another time", place / "3.txt")
+        sweeps.Summary().on_multirun_start(self.config(tmp_path))
+        assert [path.name for path in place.iterdir()] == ["notes.txt"]
+
+    def test_a_plan_changes_and_says_nothing(self, tmp_path, capsys):
+        sweeps.note_failure("of another time", sweeps.failures(str(tmp_path)) / "3.txt")
+        config = OmegaConf.merge(self.config(tmp_path), {"plan": True})
+        sweeps.Summary().on_multirun_start(config)
+        sweeps.Summary().on_multirun_end(config)
+        assert capsys.readouterr().out == ""
+        assert (sweeps.failures(str(tmp_path)) / "3.txt").exists()
 
     def test_nothing_is_said_where_nothing_ran(self, tmp_path, capsys):
         sweeps.Summary().on_multirun_end(self.config(tmp_path / "none"))
