@@ -36,8 +36,7 @@ class Guarded(Logger):
         try:
             return action()
         except Exception as error:  # whatever a tracker raises, training goes on
-            reason = _reason(error)
-            log.warning("logger %s failed and is switched off: %s", self._name, reason)
+            log.warning("logger %s failed and is switched off: %s", self._name, _reason(error))
             broken, self._logger = self._logger, None
             with suppress(Exception):  # so that the next run does not go on in this one's
                 broken.finish(failed=True)

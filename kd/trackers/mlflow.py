@@ -15,7 +15,7 @@ from kd.trackers.masking import masked
 TEXTS, PICTURE = ("report.json", "report.md"), "report.png"
 NOT_IN_NAMES = re.compile(r"[^\w/. -]", re.ASCII)
 SECONDS = 10.0
-PATIENCE = {  # its own would have training wait minutes for a server that is down
+DEFAULTS = {  # its own have training wait minutes for a server that is down, and tell of each new table
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -32,7 +32,7 @@ class MLflow(MLFlowLogger):
     """
 
     def __init__(self, tags: Mapping[str, Any], **options: Any):
-        for name, value in PATIENCE.items():
+        for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
         super().__init__(tags={name: value for name, value in tags.items() if value is not None}, **options)
         self._config: dict[str, Any] = {}

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def keep(run_dir: str, runs: Mapping[str, str]) -> None:
     unfinished = path.with_suffix(".unfinished")
     try:
         unfinished.write_text(json.dumps(tracked(run_dir) | dict(runs), indent=2))
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError as error:
         log.warning("%s cannot be written, so that resume= would begin new runs in trackers: %s", path, error)
 

@@ -26,7 +26,8 @@ class Trackio(Logger):
         super().__init__()
         import trackio
 
-        self._trackio, self._config = trackio, dict[str, Any]()
+        self._trackio = trackio
+        self._config: dict[str, Any] = {}
         resume = "allow" if run else "never"
         name = run or self._free(project, name)
         self._options = {"project": project, "name": name, "group": group, "resume": resume, **options}

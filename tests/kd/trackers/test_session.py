@@ -111,7 +111,7 @@ def staged(small, pretrained, tmp_path_factory):
     teacher = [f"teacher.path={pretrained}", "teacher.fine_tuning.epochs=1", f"cache_dir={place}/cache"]
     stages = ["+stages.first=[]", f"+stages.second=['kd.terms.response.weight={SCHEDULE}']"]
     more = [*teacher, *stages, *tracked_in(place), f"hydra.run.dir={place}/staged"]
-    said = command_line(place, *small, *SMALL, ALL.replace("]", ",trackio]"), *more)
+    said = command_line(place, *small, *SMALL, ALL.replace("]", ",trackio]"), "+logger.mlflow.log_model=true", *more)
     assert said.count(f"wandb sync {place}/staged") == 2
     assert not re.search("anonymous|alembic|mlflow|urllib3", said)
     return place / "staged"
@@ -140,6 +140,8 @@ def test_every_tracker_has_the_same(staged):
         assert (
             staged.parent / "mlruns" / run.info.experiment_id / run.info.run_id / "artifacts" / "report.png"
         ).is_file()
+        checkpoints = staged.parent / "mlruns" / run.info.experiment_id / run.info.run_id / "artifacts" / "best"
+        assert (checkpoints / "best.ckpt").is_file()
         config, stage = OmegaConf.load(folder / "config.yaml"), "first" if name != "staged" else "second"
         assert wandb.updates("config")["data"]["batch_size"] == config.data.batch_size
         assert wandb.updates("config")["stage"] == stage == run.data.params["stage"]
