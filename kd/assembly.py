@@ -56,10 +56,10 @@ class Assembly:
 
     def teachers(self) -> tuple[dict[str, Network], float]:
         """The fine-tuned teachers, by name, and the seconds that fine-tuning took now."""
-        found = {name: self._teacher(candidate) for name, candidate in self.plan.teachers.items()}
+        found = {name: self._teacher(name, candidate) for name, candidate in self.plan.teachers.items()}
         return {name: network for name, (network, _) in found.items()}, sum(seconds for _, seconds in found.values())
 
-    def _teacher(self, candidate: Candidate) -> tuple[Network, float]:
+    def _teacher(self, name: str, candidate: Candidate) -> tuple[Network, float]:
         draft, settings, plan = candidate.draft, candidate.fine_tuning, self.plan
         if candidate.tuned:
             return draft.network(), 0.0
@@ -69,7 +69,8 @@ class Assembly:
         def train(network: Network, folder: Path) -> float:
             fused = not self._precision.endswith("-mixed")
             optimisation = settings.optimisation(fused)
-            distiller = self._alone(network, settings.seed, "teacher/", optimisation)
+            prefix = "teacher/" if name == TEACHER else f"teacher/{name}/"
+            distiller = self._alone(network, settings.seed, prefix, optimisation)
             batches = self._batches(plan.examples.train, [network], settings.seed, settings.batch_size)
             own: dict[str, Any] = {"max_epochs": settings.epochs, "accumulate_grad_batches": 1}
             return self._fit(distiller, batches, folder, only=TEACHERS_SETTINGS, **own).seconds

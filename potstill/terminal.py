@@ -14,8 +14,10 @@ def quiet() -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    for name in ("pytorch_lightning", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("huggingface_hub", "pytorch_lightning.loggers", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
 
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import InstantiationException
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from kd import ranks
@@ -25,7 +27,8 @@ class Guarded(Logger):
 
     def __init__(self, name: str, make: Callable[[], Logger]):
         super().__init__()
-        self._name, self._logger = name, None
+        self._name = name
+        self._logger: Any = None
         if ranks.is_first():
             self._logger = self._try(make)
 
@@ -33,11 +36,10 @@ class Guarded(Logger):
         try:
             return action()
         except Exception as error:  # whatever a tracker raises, training goes on
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            log.warning("logger %s failed and is switched off: %s", self._name, reason)
+            log.warning("logger %s failed and is switched off: %s", self._name, _reason(error))
             broken, self._logger = self._logger, None
             with suppress(Exception):  # so that the next run does not go on in this one's
-                getattr(broken, "finish", bool)()
+                broken.finish(failed=True)
             return None
 
     def _pass_on(self, method: str, *args: Any, **kwargs: Any) -> None:
@@ -70,6 +72,9 @@ class Guarded(Logger):
     def finalize(self, status: str) -> None:
         self._pass_on("finalize", status)
 
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        self._pass_on("after_save_checkpoint", checkpoint_callback)
+
     def conclude(self, figures: Mapping[str, float], folder: Path) -> None:
         """Put out the report.
 
@@ -82,3 +87,16 @@ class Guarded(Logger):
     def finish(self, failed: bool = False) -> None:
         """End the tracker's run, so that the next one begins one of its own."""
         self._pass_on("finish", failed)
+
+    def __enter__(self) -> "Guarded":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.finish(failed=kind is not None)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what went wrong."""
+    if isinstance(error, InstantiationException):  # which tells of the call, and has the reason as its cause
+        error = error.__cause__ or error
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,11 +1,10 @@
 """What a run learns from, and where that comes from."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from kd.once import ABOUT
-from kd.trackers.runs import tracked
+from kd.trackers.runs import entries, tracked
 from models.network import Network
 
 
@@ -30,5 +29,5 @@ def _origin(weights: str) -> dict[str, str]:
 def _run_of(folder: Path) -> str | None:
     """The run that fine-tuned what is in a folder of the cache, or whose student it is."""
     if (folder / ABOUT).is_file():
-        return json.loads((folder / ABOUT).read_text()).get("run")
+        return entries(folder / ABOUT).get("run")
     return str(folder.parent) if (folder.parent / "report.json").is_file() else None

@@ -1,6 +1,7 @@
 """What a run is called in trackers, and how its folder finds its own run there again."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from kd.stages import STAGES, parted
+
+log = logging.getLogger(__name__)
 
 TRACKERS = "trackers.json"
 OF_A_SWEEP = "multirun.yaml"  # which Hydra writes into its folder before the first job
@@ -30,14 +33,28 @@ def group_of(run_dir: str) -> str | None:
 
 def tracked(run_dir: str) -> dict[str, str]:
     """What trackers call the run of this folder, by the tracker's name."""
-    path = Path(run_dir) / TRACKERS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return entries(Path(run_dir) / TRACKERS)
 
 
 def keep(run_dir: str, runs: Mapping[str, str]) -> None:
     """Write down what trackers call the run, so that it is gone on with there, and found by those who learn from it."""
-    if runs:
-        (Path(run_dir) / TRACKERS).write_text(json.dumps(tracked(run_dir) | dict(runs), indent=2))
+    if not runs:
+        return
+    path = Path(run_dir) / TRACKERS
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        unfinished.write_text(json.dumps(tracked(run_dir) | dict(runs), indent=2))
+        unfinished.replace(path)
+    except OSError as error:
+        log.warning("%s cannot be written, so that resume= would begin new runs in trackers: %s", path, error)
+
+
+def entries(path: Path) -> dict[str, Any]:
+    """Those of a JSON file; none where it is missing, unreadable or damaged, as no training ends for that."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def figures_of(report: Mapping[str, Any], prefix: str = "report") -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
@@ -11,6 +12,10 @@ class Wandb(WandbLogger):
 
     Args: see `pytorch_lightning.loggers.WandbLogger` and `wandb.init`.
     """
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self._wandb_init.pop("anonymous", None)  # W&B warns of it, whatever its value
 
     def conclude(self, figures: Mapping[str, float], folder: Path) -> None:
         self.experiment.summary.update(dict(figures))

@@ -17,6 +17,7 @@ class Untrained(Assembly):
     def _fit(self, distiller, batches, folder, callbacks=(), **length):
         self.first = {name: weight.clone() for name, weight in distiller.networks["student"].state_dict().items()}
         self.rows, self.callbacks = len(batches.train), callbacks
+        self.prefixes = [*getattr(self, "prefixes", []), distiller.prefix]
         return Fitted(0.0, 0)
 
 
@@ -32,6 +33,15 @@ def test_the_baseline_starts_from_the_students_first_weights(student, configure,
     assert all(weight.equal(assembly.first[name]) for name, weight in distilled.items())
     assert (rows, assembly.rows) == (96 + 48, 96)
     assert assembly.callbacks == ()
+
+
+def test_each_teacher_is_logged_under_a_name_of_its_own(configure, pretrained, tmp_path):
+    second = ["+teacher@scheme.teachers.second=local", f"scheme.teachers.second.path={pretrained}"]
+    own = [f"teacher.path={pretrained}", f"cache_dir={tmp_path / 'cache'}", "scheme.teachers.second.fine_tuning.seed=5"]
+    config = configure("student=bilstm", "scheme=ensemble", *second, *own, "logger=[]")
+    assembly = Untrained(config, make_plan(config), tmp_path, [])
+    assembly.teachers()
+    assert assembly.prefixes == ["teacher/", "teacher/second/"]
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -2,6 +2,7 @@ import csv
 import logging
 
 import pytest
+from hydra.utils import instantiate
 from pytorch_lightning.loggers import CSVLogger
 
 from kd.trackers.guarded import Guarded
@@ -10,7 +11,9 @@ from kd.trackers.guarded import Guarded
 class Tracker(CSVLogger):
     """One that fails at the third row."""
 
-    finished = 0
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.finished = []
 
     def log_metrics(self, metrics, step=None):
         if step == 2:
@@ -18,7 +21,7 @@ class Tracker(CSVLogger):
         super().log_metrics(metrics, step)
 
     def finish(self, failed=False):
-        self.finished += 1
+        self.finished.append(failed)
 
 
 def test_a_working_logger_gets_everything(tmp_path):
@@ -32,15 +35,6 @@ def test_a_working_logger_gets_everything(tmp_path):
     assert logger.run is None
 
 
-def test_names_that_come_late_get_a_column(tmp_path):
-    logger = Guarded("csv", lambda: CSVLogger(tmp_path, "", ""))
-    for step, name in enumerate(["early", "late"]):
-        logger.log_metrics({name: 2.0}, step)
-        logger.save()
-    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
-    assert [(row["early"], row["late"]) for row in rows] == [("2.0", ""), ("", "2.0")]
-
-
 def test_a_logger_that_fails_on_the_way_is_told_of_once_finished_and_left_alone(tmp_path, caplog):
     tracker = Tracker(tmp_path, "", "")
     logger = Guarded("tracker", lambda: tracker)
@@ -52,17 +46,21 @@ def test_a_logger_that_fails_on_the_way_is_told_of_once_finished_and_left_alone(
         "logger tracker failed and is switched off: no space left"
     ]
     logger.finish()
-    assert tracker.finished == 1
+    assert tracker.finished == [True]
 
 
 def test_a_logger_that_cannot_even_start_stops_nothing(caplog):
-    def fail():
-        raise ModuleNotFoundError("No module named 'tracker'")
-
-    logger = Guarded("tracker", fail)
+    logger = Guarded("tracker", lambda: instantiate({"_target_": "shutil.copy", "src": "nowhere", "dst": "."}))
     logger.log_metrics({"loss": 1.0})
     logger.finish()
-    assert "logger tracker failed" in caplog.text
+    assert "logger tracker failed and is switched off: [Errno 2] No such file or directory: 'nowhere'" in caplog.text
+
+
+def test_a_logger_may_keep_checkpoints(tmp_path):
+    tracker = Tracker(tmp_path, "", "")
+    tracker.after_save_checkpoint = tracker.finished.append
+    Guarded("tracker", lambda: tracker).after_save_checkpoint("checkpoint")
+    assert tracker.finished == ["checkpoint"]
 
 
 def test_an_interrupt_is_no_failure_of_the_logger(tmp_path):

@@ -1,6 +1,7 @@
 import pytest
 
 from kd.stages import stage_of
+from kd.trackers.lineage import lineage
 from kd.trackers.runs import figures_of, group_of, keep, name_of, tracked
 
 
@@ -36,6 +37,25 @@ def test_a_run_finds_its_own_again(tmp_path, configure):
     keep(str(tmp_path), {})
     assert tracked(str(tmp_path)) == {"wandb": "abc", "mlflow": "def"}
     assert (config.logger.wandb.id, config.logger.mlflow.run_id) == ("abc", "def")
+
+
+@pytest.mark.parametrize("content", [b'{"wandb": "ab', b"\xff", b"[1]"])
+def test_a_damaged_file_ends_no_run(content, tmp_path):
+    (tmp_path / "trackers.json").write_bytes(content)
+    (tmp_path / "about.json").write_bytes(content)
+    assert tracked(str(tmp_path)) == {}
+    assert lineage({}, str(tmp_path)) == {"start_from": {"weights": str(tmp_path)}}
+    keep(str(tmp_path), {"wandb": "abc"})
+    assert tracked(str(tmp_path)) == {"wandb": "abc"}
+
+
+def test_a_file_that_cannot_be_written_is_told_of_once_and_stays(tmp_path, caplog):
+    keep(str(tmp_path), {"wandb": "abc"})
+    (tmp_path / "trackers.unfinished").mkdir()
+    keep(str(tmp_path), {"wandb": "def"})
+    assert tracked(str(tmp_path)) == {"wandb": "abc"}
+    (record,) = caplog.records
+    assert "trackers.json cannot be written" in record.getMessage()
 
 
 def test_the_figures_of_a_report_are_its_numbers():

@@ -2,11 +2,14 @@
 
 import csv
 import json
+import os
+import re
 import struct
 import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -90,10 +93,12 @@ def tracked_in(place: Path) -> list[str]:
 
 
 def command_line(place: Path, *arguments: str) -> str:
-    """Run it as a process; gives its error output."""
+    """Run it as a process in a pipe; gives its error output."""
     command = [sys.executable, train.__file__, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
+    own = os.environ | {"TRACKIO_DIR": f"{place}/trackio"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place, env=own)
     assert done.returncode == 0, done.stderr
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout)
     return done.stderr
 
 
@@ -106,7 +111,9 @@ def staged(small, pretrained, tmp_path_factory):
     teacher = [f"teacher.path={pretrained}", "teacher.fine_tuning.epochs=1", f"cache_dir={place}/cache"]
     stages = ["+stages.first=[]", f"+stages.second=['kd.terms.response.weight={SCHEDULE}']"]
     more = [*teacher, *stages, *tracked_in(place), f"hydra.run.dir={place}/staged"]
-    assert command_line(place, *small, *SMALL, ALL, *more).count(f"wandb sync {place}/staged") == 2
+    said = command_line(place, *small, *SMALL, ALL.replace("]", ",trackio]"), "+logger.mlflow.log_model=true", *more)
+    assert said.count(f"wandb sync {place}/staged") == 2
+    assert not re.search("anonymous|alembic|mlflow|urllib3", said)
     return place / "staged"
 
 
@@ -122,7 +129,7 @@ def test_every_tracker_has_the_same(staged):
         assert "train/kd/response/student<-teacher" in names
         assert ("train/weight/response" in names) == (name == "staged")
         assert losses(wandb.history()) == names == losses(board.Tags()["scalars"])
-        assert losses(run.data.metrics) == {each.replace("<-", "-") for each in names}
+        assert losses(run.data.metrics) == {each.replace("<", "_") for each in names}
         report = json.loads((folder / "report.json").read_text())
         figures = {key for key in run.data.metrics if key.startswith("report/")}
         assert run.data.metrics["report/student/score"] == pytest.approx(report["student"]["score"])
@@ -133,6 +140,8 @@ def test_every_tracker_has_the_same(staged):
         assert (
             staged.parent / "mlruns" / run.info.experiment_id / run.info.run_id / "artifacts" / "report.png"
         ).is_file()
+        checkpoints = staged.parent / "mlruns" / run.info.experiment_id / run.info.run_id / "artifacts" / "best"
+        assert (checkpoints / "best.ckpt").is_file()
         config, stage = OmegaConf.load(folder / "config.yaml"), "first" if name != "staged" else "second"
         assert wandb.updates("config")["data"]["batch_size"] == config.data.batch_size
         assert wandb.updates("config")["stage"] == stage == run.data.params["stage"]
@@ -211,4 +220,35 @@ def test_weights_and_biases_has_its_settings(configure, tmp_path, monkeypatch):
     config = configure(*SMALL, "logger=wandb", "logger.wandb.offline=true", "logger.wandb.tags=[a,b]")
     with opened(config) as (logger,):
         run = logger._logger.experiment
-        assert (run.tags, run.settings.finish_timeout, run.settings.login_timeout) == (("a", "b"), 300, 60)
+        settings = run.settings
+        assert (run.tags, settings.finish_timeout, settings.login_timeout) == (("a", "b"), 300, 60)
+        assert settings.init_timeout == 30
+
+
+def test_each_logger_is_finished_whatever_the_others_do(configure, tmp_path):
+    config = configure("logger=[csv,tensorboard]", f"run_dir={tmp_path / 'run'}")
+    finished = []
+
+    def stopped(name, failed):
+        finished.append((name, failed))
+        raise KeyboardInterrupt
+
+    def interrupted():
+        with opened(config) as loggers:
+            for logger in loggers:
+                logger._logger.finish = partial(stopped, logger.name)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [name for name, _ in finished] == ["tensorboard", "csv"]
+    assert finished[0] == ("tensorboard", False)
+
+
+def test_passwords_stay_in_the_run_folder(configure, tmp_path):
+    address = "'http://me:secret@localhost'"
+    config = configure("logger=csv", f"+logger.csv.prefix={address}", f"run_dir={tmp_path / 'run'}")
+    with opened(config) as (logger,):
+        logger.save()
+    text = (tmp_path / "run" / "hparams.yaml").read_text()
+    assert "http://me:***@localhost" in text
+    assert "secret" not in text
