@@ -87,18 +87,21 @@ def main(config: DictConfig) -> float | None:
 def sweep_job(config: DictConfig, overrides: list[str]) -> float | None:
     """One run of a sweep, in a process of its own; None where it failed."""
     folder, hydra_config = Path(config.run_dir).absolute(), HydraConfig.get()
-    save = partial(save_config, folder, config, overrides)
     quiet = sweeps.quiet or "BasicLauncher" not in hydra_config.launcher._target_
     try:
-        if not (folder / sweeps.CONFIG).exists():
-            refuse_taken(folder, config)
-        return sweeps.run_job(folder, overrides, save, quiet)
+        return sweeps.run_job(folder, overrides, partial(begin, folder, config, overrides), quiet)
     except (sweeps.JobError, UserError) as error:
         place = sweeps.failures(hydra_config.sweep.dir) / f"{hydra_config.job.num}.txt"
         sweeps.note_failure(f"{folder}: {error}", place)
         if isinstance(error, UserError):
             raise
         return None
+
+
+def begin(folder: Path, config: DictConfig, overrides: list[str]) -> None:
+    """Write a run's config where nothing is in its way."""
+    refuse_taken(folder, config)
+    save_config(folder, config, overrides)
 
 
 def run_stages(config: DictConfig, overrides: list[str]) -> float | None:
@@ -222,7 +225,7 @@ def command_line() -> int:
         sys.stdout = None
         return BROKEN_PIPE
     except OSError as error:
-        if begun:
+        if begun or error.filename is None:
             raise
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1

@@ -101,8 +101,9 @@ def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
         raise UserError(f"{path}: empty, where a header line was expected")
     if reason := why_no_text(header):
         raise UserError(f"{path}:1: {reason}")
-    if twice := [name for name, count in Counter(header).items() if name and count > 1]:
-        raise UserError(f"{path}:1: {header.count(twice[0])} columns are called {twice[0]!r}; rename all but one")
+    for name, count in Counter(header).items():
+        if name and count > 1:
+            raise UserError(f"{path}:1: {count} columns are called {name!r}; rename all but one")
     return header
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def tokenize(
     return table.remove_columns("cut")
 
 
-@cache  # once, however many stages and networks read the rows
+@lru_cache  # once, however many stages and networks read the rows
 def _tell_of_cut(cut: int, count: int, max_length: int, first: str) -> None:
     what = "%d of %d texts are longer than %d tokens and are cut there (data.max_length), first %s"
     log.warning(what, cut, count, max_length, first)

@@ -43,6 +43,7 @@ def held(folder: Path) -> Iterator[None]:
     finally:
         (folder / LOCK).unlink(missing_ok=True)
         lock.release()
+        remove_if_empty(folder)  # nothing had begun
 
 
 def made(folder: Path) -> Path:

@@ -9,9 +9,10 @@ def test_a_folder_is_held_by_one(tmp_path):
     folder = tmp_path / "run"
     with held(folder), pytest.raises(UserError, match="another process works in"), held(folder):
         raise AssertionError
+    assert not folder.exists()
     with held(folder):
-        pass
-    assert not any(folder.iterdir())
+        (folder / "notes.txt").touch()
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize(("place", "reason"), [("file", "File exists"), ("file/below", "Not a directory")])
