@@ -1,11 +1,13 @@
 """Values that cannot be, refused before any work is done."""
 
+import logging
 import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -21,8 +23,10 @@ from models.heads import MASKED, OF_POSITIONS, TAGS, problem_of, saved_as
 from models.output import Spec
 from models.sources import Folder
 from models.transformer import Pretrained
+from potstill import processor
 from potstill.errors import UserError
 
+log = logging.getLogger(__name__)
 LEAST = {
     "seed": 0,
     "trainer.max_epochs": 1,
@@ -76,6 +80,9 @@ def check_training(config: DictConfig) -> None:
         instantiate(config.trainer, precision=precision, logger=False, enable_checkpointing=False)
     except InstantiationException as error:
         raise UserError(f"trainer: {error.__cause__ or error}") from error
+    on_cpu = config.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
+    if "16" in precision and on_cpu and not processor.has_bfloat16():
+        log.warning("trainer.precision=%s: this processor lacks bfloat16; 32-true is many times faster", precision)
 
 
 def check_store(settings: Settings) -> None:

@@ -226,11 +226,13 @@ class RecurrentBlueprint(Blueprint):
 
     config_class: ClassVar[type[RecurrentConfig]]
     sizes: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "classifier_size", "dropout")
+    shares: ClassVar[tuple[str, ...]] = ("dropout",)
 
     def __post_init__(self) -> None:
-        check_counts("student", self, [size for size in (*self.sizes, "vocabulary_size") if size != "dropout"])
-        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
-            raise UserError(f"student.dropout: {self.dropout!r} is not a number from 0 to below 1")
+        check_counts("student", self, [size for size in (*self.sizes, "vocabulary_size") if size not in self.shares])
+        for share in self.shares:
+            if not isinstance(value := getattr(self, share), int | float) or not 0 <= value < 1:
+                raise UserError(f"student.{share}: {value!r} is not a number from 0 to below 1")
         if self.crf not in (None, MARGINALS, EMISSIONS):
             raise UserError(f"student.crf: {self.crf!r} is none of {MARGINALS}, {EMISSIONS}, null")
 
@@ -262,15 +264,17 @@ class RecurrentBlueprint(Blueprint):
 
     def weights(self, draft: Draft, teacher: Network | None) -> PreTrainedModel:
         model = auto_model(draft.problem).from_config(draft.config)
-        table = model.get_input_embeddings().weight
-        with torch.no_grad():
-            if self.embeddings == "teacher":
-                assert teacher is not None
-                table[:] = self._teacher_rows(draft, teacher)
-            elif self.embeddings != "random":
-                word_vectors(self.embeddings, draft.tokenizer.get_vocab(), table)
+        if self.embeddings != "random":
+            self._fill(model.get_input_embeddings().weight.data, draft, teacher)
         self.finish(model, draft.tokenizer)
         return model
+
+    def _fill(self, table: torch.Tensor, draft: Draft, teacher: Network | None) -> None:
+        if self.embeddings == "teacher":
+            assert teacher is not None
+            table[:] = self._teacher_rows(draft, teacher)
+        else:
+            word_vectors(self.embeddings, draft.tokenizer.get_vocab(), table)
 
     def finish(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
         """Write what depends on the vocabulary into the model."""

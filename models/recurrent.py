@@ -1,5 +1,7 @@
 """What the LSTM students share: layers without packing, and transformers models made of them."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +14,10 @@ from transformers.modeling_outputs import (
     TokenClassifierOutput,
 )
 from transformers.utils import ModelOutput
+
+from potstill import processor
+
+Reader = Callable[[Tensor], Tensor]
 
 
 class RecurrentConfig(PretrainedConfig):
@@ -71,13 +77,27 @@ class BidirectionalLayer(nn.Module):
 
     def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
         """`[B, S, input]` to `[B, S, 2 * hidden]`; padded positions give zeros, without mask there are none."""
-        ahead, _ = self.forward_lstm(states)
-        if mask is None:
-            back, _ = self.backward_lstm(states.flip(1))
-            return torch.cat([ahead, back.flip(1)], dim=-1)
-        turned = reversal(mask)
-        back, _ = self.backward_lstm(take(states, turned))
-        return torch.cat([ahead, take(back, turned)], dim=-1) * mask.unsqueeze(-1)
+        return both_ways(partial(read, self.forward_lstm), partial(read, self.backward_lstm), states, mask)
+
+
+def read(lstm: nn.LSTM, states: Tensor) -> Tensor:
+    """An LSTM's states; in full precision under autocast on a CPU that has no other for it."""
+    if states.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or processor.has_bfloat16():
+        return lstm(states)[0]
+    with torch.autocast("cpu", enabled=False):
+        return lstm(states.float())[0]
+
+
+def both_ways(ahead: Reader, back: Reader, states: Tensor, mask: Tensor | None) -> Tensor:
+    """What two readers make of `[B, S, H]`, one from the first and one from the last real position on.
+
+    Returns:
+        Their states side by side, `[B, S, 2 * hidden]`; zeros at padded positions.
+    """
+    if mask is None:
+        return torch.cat([ahead(states), back(states.flip(1)).flip(1)], dim=-1)
+    turned = reversal(mask)
+    return torch.cat([ahead(states), take(back(take(states, turned)), turned)], dim=-1) * mask.unsqueeze(-1)
 
 
 def reversal(mask: Tensor) -> Tensor:
@@ -129,12 +149,16 @@ class RecurrentModel(RecurrentPreTrainedModel):
         super().__init__(config)
         self.embeddings = self.make_embeddings(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList(BidirectionalLayer(width, config.hidden_size) for width in self.read_widths(config))
+        self.layers = nn.ModuleList(self.make_layers(config))
         self.post_init()
 
     def read_widths(self, config: RecurrentConfig) -> tuple[int, ...]:
         """Width of what each layer reads."""
         return config.widths[:-1]
+
+    def make_layers(self, config: RecurrentConfig) -> Iterable[nn.Module]:
+        """What turns states and a mask of real positions into the next states, one after another."""
+        return (BidirectionalLayer(width, config.hidden_size) for width in self.read_widths(config))
 
     def make_embeddings(self, config: RecurrentConfig) -> nn.Module:
         """What turns ids `[B, S]` into vectors of the first of `config.widths`."""

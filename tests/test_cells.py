@@ -16,6 +16,7 @@ from kd.plan import make_plan
 from potstill.errors import UserError
 
 STUDENTS = ("bert_small", "bilstm", "cnn_lstm", "attentive_bilstm")
+LIKE_OTHERS = ("pqrnn",)  # recurrent as well
 OTHER_STUDENTS = {"siamese_bilstm", "mobilebert"}  # tests/models/, and below
 KNOWLEDGE = ("none", "response", "feature", "relation", "[response,feature,relation]")
 MAIN = ("offline", "mutual", "self")
@@ -25,6 +26,7 @@ TAGS_ALONE = ("neighbours",)  # tests/test_tasks.py
 APART = ("codistillation_apart",)  # two runs: tests/kd/test_processes.py
 STAGED = ("annealing", "assistant", "born_again", "self_training")  # whole runs: tests/kd/test_stages.py
 CELLS = [*product(STUDENTS, KNOWLEDGE, MAIN), *product(STUDENTS, ("default", "[feature,relation]"), OTHERS)]
+CELLS += product(LIKE_OTHERS, ("[response,feature,relation]",), MAIN)
 
 
 class Watched(Assembly):
@@ -80,9 +82,9 @@ def refused(student: str, knowledge: str, scheme: str) -> str | None:
 
 def test_there_are_as_many_cells_as_choices() -> None:
     conf = Path(__file__).parent.parent / "conf"
-    assert {path.stem for path in (conf / "student").glob("*.yaml")} == {*STUDENTS, *OTHER_STUDENTS}
+    assert {path.stem for path in (conf / "student").glob("*.yaml")} == {*STUDENTS, *LIKE_OTHERS, *OTHER_STUDENTS}
     assert {path.stem for path in (conf / "scheme").glob("*.yaml")} == {*MAIN, *OTHERS, *APART, *STAGED, *TAGS_ALONE}
-    assert len(CELLS) == 60 + 80
+    assert len(CELLS) == 60 + 80 + 3
 
 
 @pytest.mark.parametrize(("student", "knowledge", "scheme"), CELLS)

@@ -11,7 +11,7 @@ from models.network import Network
 
 
 @pytest.mark.parametrize(("store", "precision"), [("off", torch.bfloat16), ("disk", torch.float32)])
-@pytest.mark.parametrize("student", ["bert_small", "bilstm", "cnn_lstm"])
+@pytest.mark.parametrize("student", ["bert_small", "bilstm", "cnn_lstm", "pqrnn"])
 def test_mixed_precision_trains_every_student(student, store, precision, configure, tmp_path, monkeypatch):
     """Models run in bfloat16, losses are computed, weights kept and stores filled in float32."""
     more = [

@@ -84,7 +84,7 @@ def configured(configure, folder, pretrained, tmp_path):
     return configured
 
 
-@pytest.mark.parametrize("student", ["bert_small", "bilstm", "cnn_lstm"])
+@pytest.mark.parametrize("student", ["bert_small", "bilstm", "cnn_lstm", "pqrnn"])
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_is_learnt_and_reported(task, student, configured):
     config = configured(task, f"student={student}")

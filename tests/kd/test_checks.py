@@ -1,6 +1,7 @@
 import pytest
 
 from kd.checks import check_values
+from potstill import processor
 from potstill.errors import UserError
 
 
@@ -30,3 +31,10 @@ def test_a_value_that_cannot_be_is_refused_by_its_key(configure, override, reaso
 @pytest.mark.parametrize("precision", [32, "bf16", "bf16-mixed", "auto", "64-true"])
 def test_lightnings_names_of_precisions_are_accepted(configure, precision):
     check_values(configure(f"trainer.precision={precision}"))
+
+
+@pytest.mark.parametrize(("precision", "able", "told"), [("bf16", False, 1), ("bf16", True, 0), ("auto", False, 0)])
+def test_a_precision_that_the_processor_lacks_is_told(configure, monkeypatch, caplog, precision, able, told):
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: able)
+    check_values(configure(f"trainer.precision={precision}", "trainer.accelerator=cpu"))
+    assert caplog.text.count("this processor lacks bfloat16") == told

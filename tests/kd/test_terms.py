@@ -21,7 +21,7 @@ STUDENTS = sorted({path.stem for path in (CONF / "student").glob("*.yaml")} - OT
 TWO_CLASSES = {"decoupled", "dist", "standardised"}
 LOGITS = {"confident", "correct", "instance_graph", "jensen_shannon", "kl", "logits", "response"}
 LOGITS |= {"pseudo_labels", "reverse_kl", "soft_cross_entropy", "softened_teacher"}
-RATES = {"bert_small": "1e-3", "bilstm": "3e-3", "cnn_lstm": "3e-3", "attentive_bilstm": "1e-3"}
+RATES = {"bert_small": "1e-3", "bilstm": "3e-3", "cnn_lstm": "3e-3", "attentive_bilstm": "1e-3", "pqrnn": "3e-3"}
 ATTENTION = {
     "attention",
     "attention_probabilities",

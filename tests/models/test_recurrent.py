@@ -17,7 +17,14 @@ from models.cnn_lstm import (
     CNNLSTMForSequenceClassification,
     CNNLSTMForTokenClassification,
 )
+from models.pqrnn import (
+    PQRNNConfig,
+    PQRNNForQuestionAnswering,
+    PQRNNForSequenceClassification,
+    PQRNNForTokenClassification,
+)
 from models.recurrent import BidirectionalLayer, RecurrentConfig, reversal, strongest
+from potstill import processor
 
 SIZES = {
     "vocab_size": 30,
@@ -38,9 +45,11 @@ def students():
     student = CNNLSTMForSequenceClassification(CNNLSTMConfig(**SIZES)).eval()
     student.encoder.embeddings.spelling.random_(0, 256)
     yield student
+    yield PQRNNForSequenceClassification(PQRNNConfig(**SIZES, projection_size=64)).eval()
 
 
 STUDENTS = [pytest.param(student, id=student.config.model_type) for student in students()]
+LSTMS = STUDENTS[:2]
 
 
 def torchs(layer):
@@ -137,6 +146,14 @@ def test_it_runs_and_learns_under_bf16_autocast(student):
     student.zero_grad()
 
 
+def test_an_lstm_keeps_full_precision_on_a_processor_that_has_no_other(monkeypatch):
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: False)
+    layer, states = BidirectionalLayer(3, 4), torch.randn(5, 6, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(states.bfloat16(), MASK), layer(states.bfloat16().float(), MASK))
+    assert torch.equal(layer(states, MASK), layer(states, MASK))
+
+
 @pytest.mark.parametrize("student", STUDENTS)
 def test_its_own_loss_is_the_cross_entropy_of_its_logits(student):
     ids, labels = torch.randint(1, 30, (3, 6)), torch.tensor([0, 1, 1])
@@ -145,7 +162,7 @@ def test_its_own_loss_is_the_cross_entropy_of_its_logits(student):
     torch.testing.assert_close(output.loss, expected)
 
 
-@pytest.mark.parametrize("student", STUDENTS)
+@pytest.mark.parametrize("student", LSTMS)
 def test_forget_gates_start_open_and_recurrent_weights_orthogonal(student):
     for layer in student.encoder.layers:
         for lstm in (layer.forward_lstm, layer.backward_lstm):
@@ -154,13 +171,13 @@ def test_forget_gates_start_open_and_recurrent_weights_orthogonal(student):
             torch.testing.assert_close(lstm.weight_hh_l0.T @ lstm.weight_hh_l0, torch.eye(5))
 
 
-@pytest.mark.parametrize("student", STUDENTS)
+@pytest.mark.parametrize("student", LSTMS)
 def test_padding_has_the_vector_zero(student):
     assert student.get_input_embeddings().weight[0].abs().max() == 0
     assert student.get_input_embeddings().weight[1:].abs().min() > 0
 
 
-@pytest.mark.parametrize("student", STUDENTS)
+@pytest.mark.parametrize("student", LSTMS)
 def test_its_embeddings_can_be_replaced(student):
     table = student.get_input_embeddings()
     other = nn.Embedding(30, 6, padding_idx=0)
@@ -170,7 +187,7 @@ def test_its_embeddings_can_be_replaced(student):
     student.set_input_embeddings(table)
 
 
-@pytest.mark.parametrize("kind", [RecurrentConfig, CNNLSTMConfig, BiLSTMConfig])
+@pytest.mark.parametrize("kind", [RecurrentConfig, CNNLSTMConfig, BiLSTMConfig, PQRNNConfig])
 def test_sizes_that_are_not_given_have_their_defaults(kind):
     config = kind(embedding_size=6)
     assert config.hidden_size == 150
@@ -178,7 +195,12 @@ def test_sizes_that_are_not_given_have_their_defaults(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "config"), [(BiLSTMForTokenClassification, BiLSTMConfig), (CNNLSTMForTokenClassification, CNNLSTMConfig)]
+    ("kind", "config"),
+    [
+        (BiLSTMForTokenClassification, BiLSTMConfig),
+        (CNNLSTMForTokenClassification, CNNLSTMConfig),
+        (PQRNNForTokenClassification, PQRNNConfig),
+    ],
 )
 def test_a_tagger_says_something_of_every_token_whatever_is_behind_it(kind, config):
     torch.manual_seed(0)
@@ -195,7 +217,11 @@ def test_a_tagger_says_something_of_every_token_whatever_is_behind_it(kind, conf
 
 @pytest.mark.parametrize(
     ("model", "config"),
-    [(BiLSTMForQuestionAnswering, BiLSTMConfig), (CNNLSTMForQuestionAnswering, CNNLSTMConfig)],
+    [
+        (BiLSTMForQuestionAnswering, BiLSTMConfig),
+        (CNNLSTMForQuestionAnswering, CNNLSTMConfig),
+        (PQRNNForQuestionAnswering, PQRNNConfig),
+    ],
 )
 def test_begin_and_end_have_a_logit_at_every_position(model, config):
     torch.manual_seed(0)
