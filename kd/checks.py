@@ -81,7 +81,7 @@ def check_training(config: DictConfig) -> None:
     except InstantiationException as error:
         raise UserError(f"trainer: {error.__cause__ or error}") from error
     on_cpu = config.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
-    if "16" in precision and on_cpu and not processor.has_bfloat16():
+    if "16" in precision and on_cpu and not processor.HAS_BFLOAT16:
         log.warning("trainer.precision=%s: this processor lacks bfloat16; 32-true is many times faster", precision)
 
 

@@ -82,7 +82,7 @@ class BidirectionalLayer(nn.Module):
 
 def read(lstm: nn.LSTM, states: Tensor) -> Tensor:
     """An LSTM's states; in full precision under autocast on a CPU that has no other for it."""
-    if states.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or processor.has_bfloat16():
+    if states.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or processor.HAS_BFLOAT16:
         return lstm(states)[0]
     with torch.autocast("cpu", enabled=False):
         return lstm(states.float())[0]

@@ -35,6 +35,6 @@ def test_lightnings_names_of_precisions_are_accepted(configure, precision):
 
 @pytest.mark.parametrize(("precision", "able", "told"), [("bf16", False, 1), ("bf16", True, 0), ("auto", False, 0)])
 def test_a_precision_that_the_processor_lacks_is_told(configure, monkeypatch, caplog, precision, able, told):
-    monkeypatch.setattr(processor, "has_bfloat16", lambda: able)
+    monkeypatch.setattr(processor, "HAS_BFLOAT16", able)
     check_values(configure(f"trainer.precision={precision}", "trainer.accelerator=cpu"))
     assert caplog.text.count("this processor lacks bfloat16") == told

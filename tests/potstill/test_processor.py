@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from potstill.processor import has_bfloat16
+from potstill.processor import HAS_BFLOAT16
 
 
 def test_lstms_run_in_bfloat16_where_the_processor_does():
@@ -11,4 +11,4 @@ def test_lstms_run_in_bfloat16_where_the_processor_does():
             able = lstm(states)[0].dtype == torch.bfloat16
     except RuntimeError:
         able = False
-    assert able == has_bfloat16()
+    assert able == HAS_BFLOAT16
