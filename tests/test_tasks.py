@@ -2,6 +2,7 @@
 
 import csv
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,10 @@ def configured(configure, folder, pretrained, tmp_path):
     return configured
 
 
-@pytest.mark.parametrize("student", ["bert_small", "bilstm", "cnn_lstm", "pqrnn"])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("task", "student"),
+    [*product(TASKS, ("bert_small", "bilstm", "cnn_lstm")), ("tagging", "pqrnn"), ("question_answering", "pqrnn")],
+)
 def test_a_task_is_learnt_and_reported(task, student, configured):
     config = configured(task, f"student={student}")
     score = run(config, [])
