@@ -68,7 +68,10 @@ class TernaryProjection(nn.Module):
 
 
 class Gates(nn.Linear):
-    """A candidate for the next state, the gate that keeps the last one, and the gate of what is shown."""
+    """A candidate for the next state, the gate that keeps the last one, and the gate of what is shown.
+
+    A class of its own, since transformers gives first weights only to modules that hold them.
+    """
 
 
 class QuasiRecurrence(nn.Module):
