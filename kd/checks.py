@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -77,11 +76,10 @@ def check_training(config: DictConfig) -> None:
         raise UserError(f"optimizer.schedule: {config.optimizer.schedule!r} is none of {', '.join(known)}")
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     try:
-        instantiate(config.trainer, precision=precision, logger=False, enable_checkpointing=False)
+        trainer = instantiate(config.trainer, precision=precision, logger=False, enable_checkpointing=False)
     except InstantiationException as error:
         raise UserError(f"trainer: {error.__cause__ or error}") from error
-    on_cpu = config.trainer.accelerator == "cpu" or not torch.accelerator.is_available()
-    if "16" in precision and on_cpu and not processor.HAS_BFLOAT16:
+    if "16" in precision and trainer.strategy.root_device.type == "cpu" and not processor.HAS_BFLOAT16:
         log.warning("trainer.precision=%s: this processor lacks bfloat16; 32-true is many times faster", precision)
 
 

@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PretrainedConfig
+from transformers import PretrainedConfig
 from transformers import PreTrainedTokenizerFast as Tokenizer
 from transformers.modeling_outputs import BaseModelOutput
 
 from models.bilstm import BiLSTM
 from models.blueprint import Draft
 from models.exits import mean_of_real
-from models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel, strongest
+from models.recurrent import RecurrentConfig, RecurrentForSequenceClassification, RecurrentModel, register, strongest
 from models.siamese_bilstm import SiameseBiLSTMConfig, read_apart, texts_of, with_separator
 from potstill.errors import UserError
 
@@ -102,9 +102,7 @@ def weights_over(scores: Tensor, visible: Tensor) -> Tensor:
     return scores.softmax(-1) * visible
 
 
-AutoConfig.register(AttentiveBiLSTMConfig.model_type, AttentiveBiLSTMConfig)
-AutoModel.register(AttentiveBiLSTMConfig, AttentiveBiLSTMModel)
-AutoModelForSequenceClassification.register(AttentiveBiLSTMConfig, AttentiveBiLSTMForSequenceClassification)
+register(AttentiveBiLSTMForSequenceClassification)
 
 
 @dataclass(frozen=True)

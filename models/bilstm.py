@@ -3,14 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-)
-
 from models.blueprint import RecurrentBlueprint
 from models.recurrent import (
     RecurrentConfig,
@@ -18,6 +10,7 @@ from models.recurrent import (
     RecurrentForSequenceClassification,
     RecurrentForTokenClassification,
     RecurrentModel,
+    register,
 )
 
 
@@ -57,11 +50,7 @@ class BiLSTMForQuestionAnswering(RecurrentForQuestionAnswering):
     encoder_class = BiLSTMModel
 
 
-AutoConfig.register(BiLSTMConfig.model_type, BiLSTMConfig)
-AutoModel.register(BiLSTMConfig, BiLSTMModel)
-AutoModelForSequenceClassification.register(BiLSTMConfig, BiLSTMForSequenceClassification)
-AutoModelForTokenClassification.register(BiLSTMConfig, BiLSTMForTokenClassification)
-AutoModelForQuestionAnswering.register(BiLSTMConfig, BiLSTMForQuestionAnswering)
+register(BiLSTMForSequenceClassification, BiLSTMForTokenClassification, BiLSTMForQuestionAnswering)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
     PreTrainedModel,
 )
 from transformers import PreTrainedTokenizerBase as Tokenizer
@@ -22,6 +17,7 @@ from models.recurrent import (
     RecurrentForSequenceClassification,
     RecurrentForTokenClassification,
     RecurrentModel,
+    register,
 )
 
 BYTES = 256
@@ -118,11 +114,7 @@ class CNNLSTMForQuestionAnswering(RecurrentForQuestionAnswering):
     encoder_class = CNNLSTMModel
 
 
-AutoConfig.register(CNNLSTMConfig.model_type, CNNLSTMConfig)
-AutoModel.register(CNNLSTMConfig, CNNLSTMModel)
-AutoModelForSequenceClassification.register(CNNLSTMConfig, CNNLSTMForSequenceClassification)
-AutoModelForTokenClassification.register(CNNLSTMConfig, CNNLSTMForTokenClassification)
-AutoModelForQuestionAnswering.register(CNNLSTMConfig, CNNLSTMForQuestionAnswering)
+register(CNNLSTMForSequenceClassification, CNNLSTMForTokenClassification, CNNLSTMForQuestionAnswering)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-)
 
 from models.blueprint import RecurrentBlueprint
 from models.recurrent import (
@@ -24,6 +17,7 @@ from models.recurrent import (
     RecurrentForTokenClassification,
     RecurrentModel,
     both_ways,
+    register,
 )
 from potstill.errors import UserError
 
@@ -172,16 +166,12 @@ class PQRNNForQuestionAnswering(RecurrentForQuestionAnswering):
     encoder_class = PQRNNModel
 
 
-AutoConfig.register(PQRNNConfig.model_type, PQRNNConfig)
-AutoModel.register(PQRNNConfig, PQRNNModel)
-AutoModelForSequenceClassification.register(PQRNNConfig, PQRNNForSequenceClassification)
-AutoModelForTokenClassification.register(PQRNNConfig, PQRNNForTokenClassification)
-AutoModelForQuestionAnswering.register(PQRNNConfig, PQRNNForQuestionAnswering)
+register(PQRNNForSequenceClassification, PQRNNForTokenClassification, PQRNNForQuestionAnswering)
 
 
 @dataclass(frozen=True)
 class PQRNN(RecurrentBlueprint):
-    """A pQRNN student: no embedding table, whatever the vocabulary, so that it has fewer than a million parameters.
+    """A pQRNN student: no embedding table, whatever the vocabulary.
 
     Paper: Kaliamoorthi et al., "Distilling Large Language Models into Tiny and Effective Students using pQRNN", 2021,
     arXiv 2101.08890. There words are hashed, here the pieces of a tokenizer; there the states are averaged by

@@ -6,7 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.modeling_outputs import (
     BaseModelOutput,
     QuestionAnsweringModelOutput,
@@ -191,6 +199,7 @@ class RecurrentWithClassifier(RecurrentPreTrainedModel):
 
     encoder_class: type[RecurrentModel] = RecurrentModel
     output_class: type[ModelOutput]
+    auto_class: Any
 
     def __init__(self, config: RecurrentConfig):
         super().__init__(config)
@@ -233,6 +242,7 @@ class RecurrentForTokenClassification(RecurrentWithClassifier):
     """Logits for every position, and perhaps how well one tag follows another, see `models.crf`."""
 
     output_class = TokenClassifierOutput
+    auto_class = AutoModelForTokenClassification
 
     def __init__(self, config: RecurrentConfig):
         super().__init__(config)
@@ -245,6 +255,7 @@ class RecurrentForQuestionAnswering(RecurrentWithClassifier):
     """Two logits for every position: that the answer begins and that it ends there."""
 
     output_class = QuestionAnsweringModelOutput
+    auto_class = AutoModelForQuestionAnswering
 
     def named(self, logits: Tensor) -> dict[str, Tensor]:
         start, end = logits.unbind(-1)
@@ -255,6 +266,16 @@ class RecurrentForSequenceClassification(RecurrentWithClassifier):
     """Logits for a text, from its strongest features over all positions."""
 
     output_class = SequenceClassifierOutput
+    auto_class = AutoModelForSequenceClassification
 
     def features(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
         return strongest(states, padding_mask(attention_mask))
+
+
+def register(*classifiers: type[RecurrentWithClassifier]) -> None:
+    """Let transformers' Auto classes find a student by its config: the encoder, and a network for each task."""
+    config, encoder = classifiers[0].config_class, classifiers[0].encoder_class
+    AutoConfig.register(config.model_type, config)
+    AutoModel.register(config, encoder)
+    for classifier in classifiers:
+        classifier.auto_class.register(config, classifier)

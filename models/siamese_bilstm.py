@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PretrainedConfig
+from transformers import PretrainedConfig
 from transformers import PreTrainedTokenizerFast as Tokenizer
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -15,6 +15,7 @@ from models.recurrent import (
     RecurrentConfig,
     RecurrentForSequenceClassification,
     RecurrentModel,
+    register,
     strongest,
     take,
 )
@@ -101,9 +102,7 @@ def read_apart(layer: nn.Module, states: Tensor, first: Tensor, second: Tensor) 
     return one + take(other, back) * second.unsqueeze(-1)
 
 
-AutoConfig.register(SiameseBiLSTMConfig.model_type, SiameseBiLSTMConfig)
-AutoModel.register(SiameseBiLSTMConfig, SiameseBiLSTMModel)
-AutoModelForSequenceClassification.register(SiameseBiLSTMConfig, SiameseBiLSTMForSequenceClassification)
+register(SiameseBiLSTMForSequenceClassification)
 
 
 def with_separator(config: PretrainedConfig, tokenizer: Tokenizer) -> PretrainedConfig:

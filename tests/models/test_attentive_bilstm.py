@@ -1,12 +1,9 @@
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AutoModelForSequenceClassification
 
 from data.tokenization import TrainingTexts
 from models.attentive_bilstm import AttentiveBiLSTM, looked_at
-from models.output import Field
-from models.transformer import load
 from potstill.errors import UserError
 
 TEXTS, SECOND = ["a good film", "so bad"], ["it is good", "one sees it again and again"]
@@ -54,16 +51,8 @@ def test_either_text_matters(student):
     assert not torch.allclose(say(student, TEXTS[:1], SECOND[:1]), say(student, TEXTS[1:], SECOND[:1]))
 
 
-def test_it_comes_back_from_its_folder(student, tmp_path):
-    student.save(tmp_path)
-    batch = student.tokenizer(TEXTS, SECOND, padding=True, return_tensors="pt")
-    model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    assert torch.equal(model(**batch).logits, student.model(**batch).logits)
-    assert load(tmp_path).spec == student.spec
-    for layer in range(3):
-        field = Field("hidden_states", layer)
-        states = student({student.spec.tokenizer: batch}, frozenset({field}))[field]
-        assert states.shape[-1] == student.spec.widths[layer]
+def test_it_comes_back_from_its_folder(student, comes_back):
+    comes_back(student, TEXTS, SECOND)
 
 
 def test_one_layer_cannot_integrate_what_it_has_not_encoded():

@@ -3,12 +3,9 @@ import torch
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoModelForSequenceClassification
 
 from data.tokenization import TrainingTexts
-from models.output import Field
 from models.pqrnn import PQRNN, QuasiRecurrence, TernaryProjection, accumulated, delayed
-from models.transformer import load
 from potstill.errors import UserError
 
 TEXTS = ["a good film", "so bad that one sees it again and again"]
@@ -118,16 +115,8 @@ def test_no_weight_is_as_long_as_the_vocabulary():
     assert few.spec.parameters == many.spec.parameters
 
 
-def test_it_comes_back_from_its_folder(student, tmp_path):
-    student.save(tmp_path)
-    batch = student.tokenizer(TEXTS, padding=True, return_tensors="pt")
-    model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    assert torch.equal(model(**batch).logits, student.model(**batch).logits)
-    assert load(tmp_path).spec == student.spec
-    for layer in range(3):
-        field = Field("hidden_states", layer)
-        states = student({student.spec.tokenizer: batch}, frozenset({field}))[field]
-        assert states.shape[-1] == student.spec.widths[layer]
+def test_it_comes_back_from_its_folder(student, comes_back):
+    comes_back(student, TEXTS)
 
 
 @pytest.mark.parametrize(

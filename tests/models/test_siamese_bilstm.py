@@ -1,12 +1,9 @@
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AutoModelForSequenceClassification
 
 from data.tokenization import TrainingTexts
-from models.output import Field
 from models.siamese_bilstm import SiameseBiLSTM, texts_of
-from models.transformer import load
 from potstill.errors import UserError
 
 PAIRS = {"text": ["a good film", "so bad"], "text_pair": ["it is good", "one sees it again and again"]}
@@ -59,14 +56,8 @@ def test_a_text_alone_is_finite(student):
     assert student.model(**student.tokenizer("so bad", return_tensors="pt")).logits.isfinite().all()
 
 
-def test_it_comes_back_from_its_folder(student, tmp_path):
-    student.save(tmp_path)
-    batch = student.tokenizer(PAIRS["text"], PAIRS["text_pair"], padding=True, return_tensors="pt")
-    model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    assert torch.equal(model(**batch).logits, student.model(**batch).logits)
-    assert load(tmp_path).spec == student.spec
-    last = Field("hidden_states", 2)
-    assert student({student.spec.tokenizer: batch}, frozenset({last}))[last].shape[-1] == student.spec.widths[-1]
+def test_it_comes_back_from_its_folder(student, comes_back):
+    comes_back(student, PAIRS["text"], PAIRS["text_pair"])
 
 
 def test_pairs_are_needed():
